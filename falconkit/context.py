@@ -1,0 +1,205 @@
+"""What a call knows of its request: small, immutable, an explicit argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
+
+from falconkit.events import Events
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_FIELDS = (
+    "method",
+    "path",
+    "request_id",
+    "deadline",
+    "span",
+    "caller",
+    "notes",
+    "events",
+    "_values",
+)
+_NO_VALUES: Mapping[Any, Any] = MappingProxyType({})
+
+
+class Key(Generic[T]):
+    """Names a value of the user's own in a `Context`, with its type.
+
+    Two keys are the same only when they are the same object, so that two
+    libraries may both have a key ``"user"``.
+
+    >>> USER: Key[str] = Key("user")
+    >>> Context().having(USER, "ann").get(USER)
+    'ann'
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Key({self.name!r})"
+
+
+class Span(Protocol):
+    """What the log reads of the trace that a call belongs to."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 lower-case hexadecimal digits."""
+
+    @property
+    def span_id(self) -> str:
+        """16 lower-case hexadecimal digits."""
+
+
+class Notes:
+    """What the concerns of one call leave for the transport to tell the caller.
+
+    A concern knows no HTTP and passes results on by identity, so the rate
+    decision or the age of a stale answer travels here. A note, once left, can
+    be neither changed nor taken back.
+
+    >>> notes = Notes()
+    >>> notes.leave("slow down")
+    >>> notes.of(str)
+    ('slow down',)
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: tuple[object, ...] = ()
+
+    def leave(self, note: object) -> None:
+        """Add a note; its type says what it is about."""
+        self._left += (note,)
+
+    def of(self, kind: type[T]) -> tuple[T, ...]:
+        """Return the notes of one type, in the order they were left."""
+        return tuple(note for note in self._left if isinstance(note, kind))
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+
+class _Draft:
+    """The fields of a Context while they can still be set."""
+
+    __slots__ = _FIELDS
+
+
+class Context:
+    """The request as a call sees it. Immutable; `replace` gives a changed copy.
+
+    Attributes:
+        method: The HTTP method, or the transport's word for it.
+        path: The request's path, as sent.
+        request_id: Names this request in every log of every service.
+        deadline: When nobody waits any longer: seconds of the monotonic
+            clock, or None.
+        span: The trace span that this call is in, or None.
+        caller: Who calls: the client's address, or a name once authenticated.
+        notes: What concerns leave for the transport, see `Notes`.
+        events: Where concerns tell what happened, see `falconkit.events`.
+
+    >>> ctx = Context(path="/add", request_id="r-1")
+    >>> ctx.replace(deadline=4.5).path
+    '/add'
+    """
+
+    __slots__ = _FIELDS
+
+    if TYPE_CHECKING:
+        method: str
+        path: str
+        request_id: str
+        deadline: float | None
+        span: Span | None
+        caller: str
+        notes: Notes
+        events: Events
+        _values: Mapping[Key[Any], Any]
+
+    def __new__(
+        cls,
+        method: str = "",
+        path: str = "",
+        request_id: str = "",
+        deadline: float | None = None,
+        span: Span | None = None,
+        caller: str = "",
+        notes: Notes | None = None,
+        events: Events | None = None,
+        values: Mapping[Key[Any], Any] = _NO_VALUES,
+    ) -> Context:
+        """Make a context; everything has a default, so that a test names what it needs."""
+        # PERF: filled as a _Draft and turned into a Context: 0.3 us. A frozen
+        # dataclass of as many fields takes 1.0 us, and this runs once a request.
+        draft = _Draft()
+        draft.method = method
+        draft.path = path
+        draft.request_id = request_id
+        draft.deadline = deadline
+        draft.span = span
+        draft.caller = caller
+        draft.notes = Notes() if notes is None else notes
+        draft.events = Events() if events is None else events
+        draft._values = values
+        draft.__class__ = cls  # type: ignore[assignment]
+        return cast(Context, draft)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Context cannot be changed: use ctx.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Context cannot be changed: its {name!r} stays")
+
+    def replace(self, **changes: Any) -> Context:
+        """Return a copy with the named fields changed; notes and events stay shared.
+
+        Raises:
+            TypeError: A name is not a field of Context.
+        """
+        fields: dict[str, Any] = {
+            "method": self.method,
+            "path": self.path,
+            "request_id": self.request_id,
+            "deadline": self.deadline,
+            "span": self.span,
+            "caller": self.caller,
+            "notes": self.notes,
+            "events": self.events,
+            "values": self._values,
+        }
+        return Context(**(fields | changes))
+
+    def having(self, key: Key[T], value: T) -> Context:
+        """Return a copy that carries ``value`` under ``key``."""
+        return self.replace(values={**self._values, key: value})
+
+    @overload
+    def get(self, key: Key[T]) -> T | None: ...
+    @overload
+    def get(self, key: Key[T], default: D) -> T | D: ...
+    def get(self, key: Key[Any], default: Any = None) -> Any:
+        """Return the value under ``key``, or ``default``."""
+        return self._values.get(key, default)
+
+    def __repr__(self) -> str:
+        return (
+            f"Context(method={self.method!r}, path={self.path!r}, "
+            f"request_id={self.request_id!r}, caller={self.caller!r})"
+        )
+
+
+current: ContextVar[Context | None] = ContextVar("falconkit.context", default=None)
+"""The context of the request this code runs in, for one use: log lines carry its ids.
+
+Code that needs the context for anything else takes it as an argument.
+"""
