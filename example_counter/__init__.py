@@ -1,0 +1,1 @@
+"""The counter service: ``POST /add`` keeps a running total."""
