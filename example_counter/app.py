@@ -2,15 +2,17 @@
 
 import logging
 import os
+import sqlite3
 
+from example_counter import endpoints, service, transport
 from falconkit import chain
+from falconkit.errors import ConfigurationError
 from falconkit.log import log, setup
 from falconkit.metrics import Metrics, measure
 from falconkit.metrics.statsd import StatsD
 from falconkit.ratelimit import TokenBucket, limit
 from falconkit.settings import Settings
 from falconkit.transport import http
-from example_counter import endpoints, service, transport
 
 
 def counter_for(settings: Settings) -> service.Counter:
@@ -19,22 +21,19 @@ def counter_for(settings: Settings) -> service.Counter:
         return service.RedisCounter(settings.redis_url, settings.service_name)
     if "DYNO" in os.environ:
         logging.warning("this dyno's disk is lost at its restart: set REDIS_URL to keep the total")
-    return service.SQLiteCounter(settings.counter_db)
+    try:
+        return service.SQLiteCounter(settings.counter_db)
+    except sqlite3.Error as ex:
+        raise ConfigurationError(f"COUNTER_DB={settings.counter_db!r}: {ex}") from ex
 
 
 def build(settings: Settings) -> http.App:
     """Wire the service up: what a request meets is read off ``chain``, from the outside in."""
     setup(settings.log_format, settings.log_level)
     metrics = Metrics()
-    if settings.statsd_host:
-        host, port = settings.statsd_host, settings.statsd_port
-        metrics.add_backend(StatsD(host, port, settings.statsd_prefix))
-    bucket = TokenBucket(
-        settings.rate_limit,
-        burst=settings.rate_burst,
-        storage=settings.rate_storage,
-        service=settings.service_name,
-    )
+    host, port, prefix = settings.statsd_host, settings.statsd_port, settings.statsd_prefix
+    metrics.add_backend(StatsD(host, port, prefix))  # of no host: nothing is sent
+    bucket = TokenBucket.from_settings(settings)
     observe = chain(log(), measure(metrics))
     app = http.app(settings=settings, metrics=metrics, observe=observe)
     add = endpoints.add_endpoint(counter_for(settings))

@@ -1,7 +1,7 @@
 """The adapter: the service's method as an endpoint, the block that servers are built of."""
 
-from falconkit import Context, Endpoint
 from example_counter.service import Counter
+from falconkit import Context, Endpoint
 
 
 def add_endpoint(counter: Counter) -> Endpoint[int, int]:

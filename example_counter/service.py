@@ -29,7 +29,6 @@ class MemoryCounter:
         self._lock = threading.Lock()
 
     def add(self, v: int, request_id: str) -> int:
-        """See `Counter.add`."""
         with self._lock:
             if not LOW <= self._total + v <= HIGH:
                 raise Failed(FULL)
@@ -58,7 +57,6 @@ class SQLiteCounter:
         return sqlite3.connect(self._path, isolation_level=None, timeout=2)
 
     def add(self, v: int, request_id: str) -> int:
-        """See `Counter.add`."""
         if not hasattr(self._local, "connection"):
             self._local.connection = self._connect()
         try:
@@ -92,7 +90,6 @@ class RedisCounter:
         self._name = name
 
     def add(self, v: int, request_id: str) -> int:
-        """See `Counter.add`."""
         done, lost = (f"{self._name}:{what}:{request_id}" for what in ("done", "lost"))
         try:
             return int(self._add([f"{self._name}:total", done, lost], [v]))

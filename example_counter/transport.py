@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from example_counter.service import HIGH, LOW
 from falconkit import Context, Endpoint, Middleware
 from falconkit.transport import http
-from example_counter.service import HIGH, LOW
 
 
 class Amount(Struct):
@@ -23,7 +23,7 @@ def decode_add(ctx: Context, request: http.Request) -> int:
     return _decode(ctx, request).v
 
 
-def encode_add(ctx: Context, total: int) -> http.Answer:
+def encode_add(ctx: Context, total: int) -> bytes:
     """Turn a total into a response."""
     return _encode(ctx, Amount(total))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, Protocol, TypeVar, cast, overload
 
 from falconkit.events import Events
 
@@ -94,6 +94,17 @@ class _Draft:
     __slots__ = _FIELDS
 
 
+if TYPE_CHECKING:
+
+    class _Fixed(Generic[T]):
+        """A field that a type checker lets nobody set."""
+
+        def __get__(self, ctx: object, owner: object = None, /) -> T:
+            raise NotImplementedError
+
+        def __set__(self, ctx: object, value: Never, /) -> None: ...
+
+
 class Context:
     """The request as a call sees it. Immutable; `replace` gives a changed copy.
 
@@ -116,15 +127,15 @@ class Context:
     __slots__ = _FIELDS
 
     if TYPE_CHECKING:
-        method: str
-        path: str
-        request_id: str
-        deadline: float | None
-        span: Span | None
-        caller: str
-        notes: Notes
-        events: Events
-        _values: Mapping[Key[Any], Any]
+        method: _Fixed[str]
+        path: _Fixed[str]
+        request_id: _Fixed[str]
+        deadline: _Fixed[float | None]
+        span: _Fixed[Span | None]
+        caller: _Fixed[str]
+        notes: _Fixed[Notes]
+        events: _Fixed[Events]
+        _values: _Fixed[Mapping[Key[Any], Any]]
 
     def __new__(
         cls,

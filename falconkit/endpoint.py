@@ -83,7 +83,10 @@ def layer(name: str, /, *, observes: bool = False, **config: object) -> Callable
     def decorate(wrap: M) -> M:
         @functools.wraps(wrap)
         def described(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
-            call = _dress(wrap(next), next)
+            wrapped = wrap(next)
+            if wrapped is next:
+                return next  # it steps aside: the endpoint must not carry its mark
+            call = _dress(wrapped, next)
             # One Layer an application, so that `layers` can tell a layer's own
             # mark from one that `functools.wraps` copied to a call around it.
             call.__layer__ = Layer(name, cast(Middleware, described), observes, config)  # type: ignore[attr-defined]
@@ -95,11 +98,20 @@ def layer(name: str, /, *, observes: bool = False, **config: object) -> Callable
 
 
 def _dress(call: Endpoint[Req, Res], inner: Endpoint[Any, Any]) -> Endpoint[Req, Res]:
-    if call is not inner and getattr(call, "__wrapped__", None) is not inner:
-        functools.update_wrapper(call, inner, updated=())
-    name = getattr(inner, "__endpoint__", None)
-    if name is not None and call is not inner:
-        call.__endpoint__ = name  # type: ignore[attr-defined]
+    if call is inner:
+        return call
+    try:
+        # Anywhere within: a chain in a chain has wrapped `inner` more than once.
+        if not any(each is inner for each in _inward(call)):
+            functools.update_wrapper(call, inner, updated=())
+        name = getattr(inner, "__endpoint__", None)
+        if name is not None:
+            call.__endpoint__ = name  # type: ignore[attr-defined]
+    except AttributeError:
+        raise ConfigurationError(
+            f"a middleware returned {call!r}, which cannot carry the endpoint's name: "
+            "return a function"
+        ) from None
     return call
 
 
@@ -190,8 +202,10 @@ def name_of(endpoint: Callable[..., Any]) -> str:
     if given is not None:
         return str(given)
     *_, innermost = _inward(endpoint)
-    while isinstance(innermost, functools.partial):
-        innermost = innermost.func
+    if innermost is not endpoint:
+        return name_of(innermost)
+    if isinstance(innermost, functools.partial):
+        return name_of(innermost.func)
     return str(getattr(innermost, "__name__", type(innermost).__name__))
 
 

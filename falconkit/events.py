@@ -106,6 +106,10 @@ class Events:
         """Call ``listener`` with every event from now on."""
         self._listeners += (listener,)
 
+    def __bool__(self) -> bool:
+        """Return whether anybody listens."""
+        return bool(self._listeners)
+
     def tell(self, event: Event) -> None:
         """Tell everybody. A listener that raises is logged; the others still hear."""
         for listener in self._listeners:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -101,12 +102,14 @@ class StatsDaemon:
     def read(self, what: str) -> dict[str, object]:
         """Read ``counters``, ``gauges`` or ``timers`` as they stand now."""
         text = self.ask(what).rpartition("END")[0]
-        script = "const t=require('fs').readFileSync(0,'utf8');console.log(JSON.stringify(eval('('+t+')')))"
+        # What it prints is JavaScript's notation, not JSON.
+        script = (
+            "const text = require('fs').readFileSync(0, 'utf8');"
+            "console.log(JSON.stringify(eval('(' + text + ')')))"
+        )
         done = subprocess.run(
             [require("node"), "-e", script], input=text, capture_output=True, text=True, check=True
         )
-        import json
-
         return json.loads(done.stdout)
 
 

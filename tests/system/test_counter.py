@@ -63,6 +63,10 @@ def test_the_total_survives_a_restart(serve: Serve) -> None:
         assert call(server.port, request())[2] == b'{"v":42}'
 
 
+def count(port: int) -> float:
+    return variables(port).get("request.count", 0)
+
+
 BAD = {
     "invalid json": (request(body=b"{"), 400),
     "wrong type": (request(body=b'{"v":"1"}'), 400),
@@ -104,14 +108,14 @@ def patient(shared_serve: Serve):
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_its_4xx_one_line_and_one_count(patient, case: str) -> None:
     payload, status = BAD[case]
-    before = variables(patient.port)["request.count"]
+    before = count(patient.port)
     lines = len(patient.requests())
     got, head, body = call(patient.port, payload)
     assert got == status, body
     assert UUID.search(head.lower())
     assert body
     assert b"Traceback" not in body
-    assert variables(patient.port)["request.count"] == before + 1
+    assert count(patient.port) == before + 1
     poll(lambda: len(patient.requests()) > lines)
     [line] = patient.requests()[lines:]
     assert line["err"]
@@ -138,7 +142,8 @@ def test_overflow_is_409_and_the_total_stays(patient) -> None:
 def test_a_hostile_request_id_is_replaced(patient, hostile: bytes) -> None:
     payload = request(body=b'{"v":0}').replace(b"Host: t", b"Host: t\r\nX-Request-ID: " + hostile)
     status, head, _ = call(patient.port, payload)
-    assert status in (200, 400), "the server's own parser may refuse control bytes and long lines"
+    # gunicorn's own parser refuses control bytes and header lines over 8,190 bytes.
+    assert status in (200, 400, 431)
     assert hostile not in head
     if status == 200:
         assert UUID.search(head.lower())

@@ -45,7 +45,7 @@ class Router:
                     b"\r\nX-Request-Start: 1795485278172\r\nVia: 1.1 vegur\r\n"
                 )
                 server.sendall(head + added + body)
-                status, head, body = answer(server)
+                _, head, body = answer(server)
                 client.sendall(head + b"\r\n\r\n" + body)
 
 

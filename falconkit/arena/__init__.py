@@ -1,0 +1,9 @@
+"""State that the workers of one host share: counters, token buckets and tables."""
+
+from falconkit.arena.arena import Arena, default_arena
+from falconkit.arena.buckets import Buckets
+from falconkit.arena.series import Series, Unsent
+from falconkit.arena.slots import Slots
+from falconkit.arena.table import Table
+
+__all__ = ["Arena", "Buckets", "Series", "Slots", "Table", "Unsent", "default_arena"]

@@ -1,0 +1,238 @@
+"""Counters, histograms and gauges: each worker writes a slot of its own, readers sum them.
+
+A worker takes the first slot whose `flock` is free, so the slot of a killed
+worker goes on with the next one: what it counted stays in the totals, and what it
+had not sent is sent by whoever comes first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from falconkit.arena.lock import TAKE, flock_call
+from falconkit.arena.orphan import Orphan, contents, is_held
+from falconkit.arena.place import Place
+from falconkit.arena.series import Series, Unsent
+from falconkit.arena.slotfile import LAYOUT, Seen, SlotWriter, Which, prepare
+from falconkit.errors import ConfigurationError
+
+
+class Slots:
+    """Series by key, one slot a worker.
+
+    Each float of a counter is exact, and never goes back. Several of them are
+    not one snapshot: a reader may see a histogram's bucket before its sum.
+
+    >>> from falconkit.arena import Arena
+    >>> slots = Arena(directory=None).slots("metrics")
+    >>> calls = slots.series("calls", 1)
+    >>> calls.add(0, 3.0)
+    >>> slots.read()
+    {'calls': [3.0]}
+    >>> [(unsent.key, unsent.deltas) for unsent in slots.unsent()]
+    [('calls', [3.0])]
+    """
+
+    def __init__(
+        self,
+        open_place: Callable[[], Place],
+        name: str,
+        *,
+        degraded: Callable[[str, str], None],
+        max_slots: int = 256,
+    ) -> None:
+        self._open_place = open_place
+        self._name = f"{name}-{LAYOUT}.slot"
+        self._degraded = degraded
+        self._max_slots = max_slots
+        self._series: dict[str, Series] = {}
+        self._callbacks: list[Callable[[], object]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Open anew on the next use: after a fork, or when the arena was closed."""
+        self._lock = threading.Lock()
+        self._place: Place | None = None
+        self._own: SlotWriter | None = None
+        self._spill: SlotWriter | None = None
+        self._seen: dict[Path, Seen] = {}
+        self.number = -1
+        for series in self._series.values():
+            series.cells = None
+
+    def series(self, key: str, width: int, *, gauge: bool = False) -> Series:
+        """Return the handle of a series. Nothing is opened yet.
+
+        Args:
+            key: Its name; the same key gives the same handle.
+            width: How many floats it has.
+            gauge: True for values of now, which end with their worker.
+
+        Raises:
+            ConfigurationError: The key is in use with another width or kind.
+        """
+        with self._lock:
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = Series(key, width, gauge, self._bind)
+        if (series.width, series.gauge) != (width, gauge) or width < 1:
+            raise ConfigurationError(
+                f"series {key!r} of width {width}, gauge={gauge}, is there already with width "
+                f"{series.width}, gauge={series.gauge}: give one of them another name"
+            )
+        return series
+
+    def on_open(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` once in each process, when it opens its slot.
+
+        At once if this process has it open. It is called again in a process
+        that is forked off later, when that opens its own.
+        """
+        with self._lock:
+            self._callbacks.append(callback)
+            is_open = self._own is not None
+        if is_open:
+            _call(callback)
+
+    def read(self) -> dict[str, list[float]]:
+        """Return the sums over all slots by key, those of dead workers included.
+
+        Gauges are summed over living workers. Of a key that another version of
+        the program used with another width, what this one knows is returned.
+        """
+        totals: dict[Which, list[float]] = {}
+        place = self._placed()
+        with self._lock:
+            for writer in (self._own, self._spill):
+                if writer is not None and writer.slot is None:
+                    for which, (values, _) in writer.series.items():
+                        _sum(totals, which, [*values])
+            for number, path in self._files(place):
+                alive = number == self.number or is_held(path)
+                for data, found in contents(path, self._seen):
+                    for record in found:
+                        if alive or not record.gauge:
+                            _sum(totals, record.which, record.values(data))
+        known = {(key, each.width, each.gauge) for key, each in self._series.copy().items()}
+        # What this process knows comes last, so that it is what a key stands for.
+        return {which[0]: totals[which] for which in sorted(totals, key=known.__contains__)}
+
+    def unsent(self) -> Iterator[Unsent]:
+        """Return what was counted and not sent: by this process, and by dead workers.
+
+        Call `Unsent.mark` on each after it was sent. One thread of a process may
+        do this at a time. Gauges are not counts: read them with `read`.
+        """
+        place = self._placed()
+        with self._lock:
+            own = [
+                (which[0], *views)
+                for writer in (self._own, self._spill)
+                if writer is not None
+                for which, views in writer.series.items()
+                if not which[2]
+            ]
+        for key, values, sent in own:
+            now = [*values]
+            deltas = [value - before for value, before in zip(now, sent, strict=True)]
+            if any(deltas):
+                yield Unsent(key, deltas, partial(_mark, sent, now))
+        for number, path in self._files(place):
+            orphan = Orphan.adopt(path) if number != self.number else None
+            if orphan is not None:
+                place.track(orphan)
+                yield from orphan.unsent()
+
+    def _placed(self) -> Place:
+        place = self._place
+        if place is None:
+            place = self._place = self._open_place()
+        return place
+
+    def _bind(self, series: Series) -> memoryview[float]:
+        place = self._placed()
+        troubles: list[tuple[str, str]] = []
+        callbacks: tuple[Callable[[], object], ...] = ()
+        with self._lock:
+            if self._own is None:
+                self._own = self._take(place, troubles)
+                callbacks = tuple(self._callbacks)
+            cells = series.cells = self._add(self._own, series, troubles)
+        # Without the lock: who is told may count something here.
+        for what, detail in troubles:
+            self._degraded(what, detail)
+        for callback in callbacks:
+            _call(callback)
+        return cells
+
+    def _take(self, place: Place, troubles: list[tuple[str, str]]) -> SlotWriter:
+        if place.path is None:
+            return SlotWriter(None)
+        flock, _ = flock_call()
+        for number in range(self._max_slots):
+            fd = -1
+            try:
+                path = self._path(place.path, number)
+                fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                if flock(fd, TAKE) == 0:
+                    prepare(fd)
+                    writer = SlotWriter(path)
+                    place.keep(fd)
+                    self.number = number
+                    return writer
+                os.close(fd)
+            except OSError as error:
+                if fd >= 0:
+                    os.close(fd)
+                troubles.append(("private", f"no slot for this worker's counts: {error}"))
+                return SlotWriter(None)
+        troubles.append(("private", f"all {self._max_slots} slots are in use"))
+        return SlotWriter(None)
+
+    def _add(
+        self, own: SlotWriter, series: Series, troubles: list[tuple[str, str]]
+    ) -> memoryview[float]:
+        try:
+            return own.add(series.key, series.width, series.gauge)
+        except OSError as error:
+            troubles.append(("full", f"no room in the slot for {series.key!r}: {error}"))
+        if self._spill is None:
+            self._spill = SlotWriter(None)
+        return self._spill.add(series.key, series.width, series.gauge)
+
+    def _path(self, folder: Path, number: int) -> Path:
+        return folder / f"{self._name}{number}"
+
+    def _files(self, place: Place) -> Iterator[tuple[int, Path]]:
+        # They are taken in order, so there is none after the first that is missing.
+        if place.path is None:
+            return
+        for number in range(self._max_slots):
+            path = self._path(place.path, number)
+            if not path.exists():
+                return
+            yield number, path
+
+
+def _sum(totals: dict[Which, list[float]], which: Which, values: list[float]) -> None:
+    before = totals.get(which)
+    totals[which] = (
+        values if before is None else [a + b for a, b in zip(before, values, strict=True)]
+    )
+
+
+def _mark(sent: memoryview[float], values: list[float]) -> None:
+    sent[:] = memoryview(array("d", values))
+
+
+def _call(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception:
+        logging.getLogger("falconkit.arena").exception("%r failed when a slot was opened", callback)

@@ -1,0 +1,28 @@
+"""What a backend is: something that takes what was counted since it last did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from falconkit.metrics.sample import Sample
+
+
+class Backend(Protocol):
+    """Where metrics are sent. It is called by one thread at a time, never by a request."""
+
+    name: str
+    """For the log line and the event when it fails."""
+
+    interval: float
+    """Seconds between two calls of `send`."""
+
+    def send(self, samples: Sequence[Sample], /) -> None:
+        """Send what was counted since the last call that returned.
+
+        Counters and histograms are differences, gauges are what they are now.
+        One that raises is given the same amounts again with the next ones.
+        """
+
+    def close(self) -> None:
+        """Give back what it holds; a later `send` opens it anew."""

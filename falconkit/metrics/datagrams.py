@@ -1,0 +1,147 @@
+"""The ``statsd`` package's client, made to tell what it could not send."""
+
+from __future__ import annotations
+
+import os
+import socket
+from decimal import Decimal
+
+from statsd import StatsClient
+from statsd.client.udp import Pipeline
+
+from falconkit.clock import Clock
+from falconkit.errors import UpstreamUnavailable
+
+_LOOK_UP_EVERY = 60.0
+_LOOK_UP_AGAIN = 5.0
+_AT_ONCE = 32
+_PAUSE = 0.001
+
+
+class Address:
+    """Where a name leads. Looked up by the flush thread only, and again every minute."""
+
+    def __init__(self, host: str, port: int, clock: Clock) -> None:
+        self._host, self._port, self._clock = host, port, clock
+        self._found: tuple[str, bool] | None = None
+        self._cause = ""
+        self._until = float("-inf")
+
+    def find(self) -> tuple[str, bool]:
+        """Return the numeric address, and whether it is one of IPv6.
+
+        A known address is kept while the name cannot be looked up.
+
+        Raises:
+            UpstreamUnavailable: The name does not resolve; it is tried again
+                after 5 s.
+        """
+        now = self._clock.monotonic()
+        if self._until <= now:
+            try:
+                self._found = self._look_up()
+                self._until = now + _LOOK_UP_EVERY
+            except (OSError, ValueError) as ex:
+                self._cause = str(ex)
+                self._until = now + _LOOK_UP_AGAIN
+        if self._found is None:
+            raise UpstreamUnavailable(
+                f"STATSD_HOST={self._host!r} does not resolve ({self._cause}): give the name or "
+                "address of a StatsD daemon, or unset it",
+                upstream="statsd",
+            )
+        return self._found
+
+    def _look_up(self) -> tuple[str, bool]:
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+        # "localhost" is both, and daemons listen on IPv4 unless told otherwise.
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        return str(address[0]), family == socket.AF_INET6
+
+
+class Client(StatsClient):  # type: ignore[misc]
+    """Sends what fits, and keeps what the socket did not take, to be sent first next time.
+
+    Attributes:
+        unsent: Whole datagrams.
+        went: How many datagrams were sent.
+        address: Where it sends to.
+        pid: The process that opened it.
+    """
+
+    def __init__(
+        self, address: tuple[str, bool], port: int, prefix: str, size: int, clock: Clock
+    ) -> None:
+        host, ipv6 = address
+        super().__init__(host, port, prefix or None, maxudpsize=size, ipv6=ipv6)
+        try:
+            # Connected, a socket hears that nobody listens; and it never waits.
+            self._sock.connect(self._addr)
+            self._sock.setblocking(False)
+        except OSError:
+            self._sock.close()
+            raise
+        self._clock = clock
+        self._tried = 0
+        self.pid = os.getpid()
+        self.went = 0
+        self.address = address
+        self.unsent: list[str] = []
+
+    def pipeline(self) -> Batch:
+        """Return a pipeline: its lines go out together, packed into datagrams."""
+        return Batch(self)
+
+    def _send(self, data: str) -> None:
+        if self.unsent or not self._went(data):
+            self.unsent.append(data)
+
+    def again(self) -> bool:
+        """Send what is unsent; return whether nothing is any more."""
+        while self.unsent and self._went(self.unsent[0]):
+            del self.unsent[0]
+        return not self.unsent
+
+    def _went(self, data: str) -> bool:
+        self._tried += 1
+        if self._tried % _AT_ONCE == 0:
+            # A receiver's buffer holds some 90 datagrams; UDP drops the rest without a word.
+            self._clock.sleep(_PAUSE)
+        try:
+            self._failure()  # of a datagram before, which is lost
+            self._sock.send(data.encode("ascii"))
+        except OSError:
+            return False
+        # On this host the refusal of a port where nobody listens is back by now.
+        if self._failure():
+            return False
+        self.went += 1
+        return True
+
+    def _failure(self) -> int:
+        return int(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+class Batch(Pipeline):  # type: ignore[misc]
+    """A pipeline whose sample rate says what was done already, and drops nothing by chance."""
+
+    def _prepare(self, stat: str, value: str, rate: float) -> str:
+        # The package's own draws lots whenever a rate is under 1.
+        line = super()._prepare(stat, value, 1)
+        return line if rate == 1 else f"{line}|@{Plain(rate)}"
+
+
+class Plain(float):
+    """A number that is written without an exponent, which daemons do not read everywhere.
+
+    >>> f"{Plain(0.00001)} {Plain(3.0)} {Plain(-2.5)}"
+    '0.00001 3 -2.5'
+    """
+
+    def __str__(self) -> str:
+        if self.is_integer():
+            return str(int(self))
+        return f"{Decimal(repr(float(self))):f}"
+
+    def __format__(self, spec: str) -> str:
+        return str(self) if not spec else super().__format__(spec)

@@ -1,0 +1,136 @@
+"""Exponential buckets: any quantile of any number of values, to 1 % of its value.
+
+Bucket ``i`` holds the values from ``GAMMA**i`` up to ``GAMMA**(i + 1)`` times the
+smallest one, and speaks for them by a value that is nowhere further than
+``ERROR`` from any of them (DDSketch, Masson et al., VLDB 2019). Two sets of
+buckets add up, so workers and label sets merge with nothing lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+ERROR = 0.01
+"""The largest relative error of a quantile."""
+
+GAMMA = (1 + ERROR) / (1 - ERROR)
+LOWEST, HIGHEST = 1e-9, 1e12
+"""Values up to LOWEST count as 0, values over HIGHEST as HIGHEST."""
+
+PART = 64
+"""Buckets in one part of a histogram; a part is made when a value first falls into it."""
+
+SCALE = 1 / math.log(GAMMA)
+OFFSET = 1 - math.log(LOWEST) * SCALE
+TOP = int(math.log(HIGHEST) * SCALE + OFFSET)
+
+
+def bucket_of(value: float) -> int:
+    """Return the bucket that a value falls into.
+
+    >>> bucket_of(0.0), bucket_of(1e-9), bucket_of(float("inf")) == TOP
+    (0, 1, True)
+    """
+    if value < LOWEST:
+        return 0
+    if value > HIGHEST:
+        return TOP
+    return int(math.log(value) * SCALE + OFFSET)
+
+
+def value_of(bucket: int) -> float:
+    """Return the value that speaks for all values of a bucket.
+
+    >>> 0.99 < value_of(bucket_of(5.0)) / 5.0 < 1.01
+    True
+    """
+    return math.exp((bucket - OFFSET) / SCALE) * (1 + ERROR) if bucket > 0 else 0.0
+
+
+class Distribution:
+    """How often values of each size were observed, and their sum.
+
+    Attributes:
+        buckets: Bucket to how many values fell into it.
+        sum: The exact sum of the values.
+
+    >>> seen = Distribution.of([0.010, 0.020, 0.030])
+    >>> seen.count, round(seen.sum, 3), round(seen.quantile(0.5), 3)
+    (3, 0.06, 0.02)
+    >>> print(Distribution().quantile(0.5))
+    None
+    """
+
+    __slots__ = ("buckets", "sum")
+
+    def __init__(self, buckets: Mapping[int, int] | None = None, sum: float = 0.0) -> None:
+        self.buckets: dict[int, int] = dict(buckets or {})
+        self.sum = sum
+
+    @classmethod
+    def of(cls, values: list[float]) -> Distribution:
+        """Return the distribution of some values."""
+        new = cls()
+        for value in values:
+            new.add(bucket_of(value), 1)
+            new.sum += value
+        return new
+
+    @classmethod
+    def of_part(cls, part: int, cells: list[float]) -> Distribution:
+        """Return what a part of a series holds: its sum, then its buckets."""
+        first = part * PART - 1
+        buckets = {first + at: round(n) for at, n in enumerate(cells) if at and 0 < n < math.inf}
+        return cls(buckets, cells[0] if math.isfinite(cells[0]) else 0.0)
+
+    @property
+    def count(self) -> int:
+        """How many values were observed."""
+        return sum(self.buckets.values())
+
+    def add(self, bucket: int, count: int) -> None:
+        """Count ``count`` more values of one bucket."""
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+
+    def merge(self, other: Distribution) -> None:
+        """Add another distribution to this one."""
+        for bucket, count in other.buckets.items():
+            self.add(bucket, count)
+        self.sum += other.sum
+
+    def quantile(self, q: float) -> float | None:
+        """Return the value that a share ``q`` of all values does not exceed.
+
+        It is the value of rank ``ceil(q * count)``, to 1 % of it, or None when
+        nothing was observed.
+
+        Raises:
+            ValueError: ``q`` is not within 0 and 1.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"a quantile is asked for by a number from 0 to 1, got {q!r}")
+        # The float product of 0.07 * 100 is 7.000000000000001: not rank 8.
+        rank = max(1, math.ceil(q * self.count - 1e-9))
+        return next(self.at_ranks([rank]), None)
+
+    def at_ranks(self, ranks: list[int]) -> Iterator[float]:
+        """Yield the values of some ranks, 1 being the smallest; ranks ascend."""
+        passed = 0
+        wanted = iter(ranks)
+        rank = next(wanted, None)
+        for bucket in sorted(self.buckets):
+            passed += self.buckets[bucket]
+            while rank is not None and rank <= passed:
+                yield value_of(bucket)
+                rank = next(wanted, None)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Distribution):
+            return NotImplemented
+        return self.buckets == other.buckets and self.sum == other.sum
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Distribution(count={self.count}, sum={self.sum!r}, p50={self.quantile(0.5)!r})"

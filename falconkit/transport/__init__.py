@@ -1,0 +1,1 @@
+"""Transports: what carries a request to an endpoint, and a client endpoint's request out."""

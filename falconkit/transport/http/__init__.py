@@ -1,0 +1,24 @@
+"""HTTP: endpoints served by Falcon, and endpoints of other services called."""
+
+from falconkit.transport.http import extractors
+from falconkit.transport.http.app import App
+from falconkit.transport.http.client import Client
+from falconkit.transport.http.codec import json_decoder, json_encoder
+from falconkit.transport.http.factory import app
+from falconkit.transport.http.reply import Answer, Finished, Reply
+from falconkit.transport.http.request import Request
+from falconkit.transport.http.server import Server
+
+__all__ = [
+    "Answer",
+    "App",
+    "Client",
+    "Finished",
+    "Reply",
+    "Request",
+    "Server",
+    "app",
+    "extractors",
+    "json_decoder",
+    "json_encoder",
+]

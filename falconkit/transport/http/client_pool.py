@@ -1,0 +1,173 @@
+"""Connections to the services we call: opened on first use, never shared over a fork."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ClosedPoolError, NewConnectionError
+
+from falconkit.clock import system_clock
+from falconkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Origin(NamedTuple):
+    """Where a service answers.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: A name or an address, IPv6 in brackets.
+        port: The port.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class Pool:
+    """Connections kept alive between calls; clients of one service share one.
+
+    Opens nothing until the first call, and a process forked later opens its
+    own. Never waits: a call that finds no idle connection makes one, so
+    ``size`` bounds what is kept and not what is in use.
+
+    >>> pool = Pool(size=4)
+    >>> pool.close()
+
+    Args:
+        size: How many idle connections to one origin are kept.
+        tls: The TLS settings; the default verifies the server by the system's certificates.
+
+    Raises:
+        ConfigurationError: ``size`` is less than 1.
+    """
+
+    def __init__(self, *, size: int = 32, tls: ssl.SSLContext | None = None) -> None:
+        if size < 1:
+            raise ConfigurationError(f"a pool keeps at least 1 connection, got size={size!r}")
+        self._size = size
+        self._tls = tls
+        self._closed = False
+        self._open: dict[tuple[int, Origin], HTTPConnectionPool] = {}
+
+    def at(self, origin: Origin) -> HTTPConnectionPool:
+        """Return this process's connections to ``origin``.
+
+        Raises:
+            urllib3.exceptions.ClosedPoolError: After `close`.
+        """
+        # PERF: getpid 0.05 us; a fork hook would have to outlive every pool that discovery makes.
+        place = (os.getpid(), origin)
+        found = self._open.get(place)
+        return self._make(place) if found is None else found
+
+    def _make(self, place: tuple[int, Origin]) -> HTTPConnectionPool:
+        pid, (scheme, host, port) = place
+        made: HTTPConnectionPool
+        if scheme == "https":
+            tls = self._tls or ssl.create_default_context()
+            made = HTTPSConnectionPool(host, port, maxsize=self._size, ssl_context=tls)
+            made.ConnectionCls = _TimedHTTPS
+        else:
+            made = HTTPConnectionPool(host, port, maxsize=self._size)
+            made.ConnectionCls = _TimedHTTP
+        for inherited in [each for each in list(self._open) if each[0] != pid]:
+            # Closes this process's copies of the parent's sockets; the parent's stay open.
+            self._open.pop(inherited).close()
+        made = self._open.setdefault(place, made)
+        if self._closed:
+            made.close()
+            raise ClosedPoolError(made, "this client is closed")
+        return made
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use when its call ends. Later calls fail."""
+        self._closed = True
+        for place in list(self._open):
+            self._open.pop(place).close()
+
+
+class _Timed(io.RawIOBase):
+    """Reads one answer; what is left of its time is the timeout of each ``recv``.
+
+    A socket's own timeout begins anew with each byte, so that a server which
+    sends one now and then would hold a thread for ever.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        timeout = sock.gettimeout()
+        self._end = None if timeout is None else system_clock.monotonic() + timeout
+        self.ended = False
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        if self._end is not None:
+            left = self._end - system_clock.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+        count = self._raw.readinto(buffer)
+        self.ended = count == 0
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._raw.close()
+
+
+class _TimedAnswer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        self._timed = _Timed(sock)
+        super().__init__(cast(socket.socket, self._timed), *args, **options)
+
+    def begin(self) -> None:
+        super().begin()
+        while 101 < self.status < 200:
+            # An interim answer (RFC 9110, 15.2), of which the standard library
+            # skips 100 only. Taken for the answer, it would leave the real one
+            # in the connection, for the next call to find.
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        if self.status == 101:
+            raise http.client.UnknownProtocol("a switch that was not asked for")
+        if self._timed.ended:
+            # The standard library takes a connection that ends for the end of
+            # the headers: an answer cut off there would be an empty success.
+            raise http.client.IncompleteRead(b"")
+
+
+class _TimedHTTP(HTTPConnection):
+    response_class = _TimedAnswer
+
+
+class _TimedHTTPS(HTTPSConnection):
+    response_class = _TimedAnswer
+
+    def connect(self) -> None:
+        # A handshake that fails is a service that cannot be reached; as an
+        # SSLError it could not be told from an answer lost half-way.
+        try:
+            super().connect()
+        except (OSError, ValueError) as error:
+            raise NewConnectionError(self, f"TLS: {error}") from error

@@ -1,0 +1,83 @@
+"""Make an app: settings, metrics, events and the pages that every service has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from falconkit.arena import Arena, default_arena
+from falconkit.clock import Clock, system_clock
+from falconkit.debug.vars import Vars
+from falconkit.endpoint import Middleware, chain
+from falconkit.errors import ConfigurationError
+from falconkit.events import Events
+from falconkit.log import log_events
+from falconkit.metrics import Metrics, count_events, expvar
+from falconkit.settings import Settings
+from falconkit.transport.http import extractors
+from falconkit.transport.http.app import App
+from falconkit.transport.http.extractors import Extractor
+from falconkit.transport.http.health import Live, Ready
+from falconkit.transport.http.host import Host
+from falconkit.transport.http.request import BodyLimits
+
+
+def app(
+    *,
+    settings: Settings | None = None,
+    metrics: Metrics | None = None,
+    observe: Middleware | None = None,
+    before: Sequence[Extractor] | None = None,
+    debug_vars: str | None = None,
+    arena: Arena | None = None,
+    clock: Clock = system_clock,
+    **falcon_s: Any,
+) -> App:
+    """Make an `App` with ``/health/live``, ``/health/ready`` and ``/debug/vars``.
+
+    Args:
+        settings: Trusted hops and the body's bounds; the environment's when None.
+        metrics: What ``/debug/vars`` shows; a new one when None.
+        observe: The layers that see what no route takes: log, measure.
+        before: Extractors for every endpoint.
+        debug_vars: ``open`` to all or ``closed`` to all but this machine; as
+            the settings say when None.
+        arena: Whose state ``/debug/vars`` shows; the process's own when None.
+        clock: What tells the time.
+        **falcon_s: What `falcon.App` takes: ``middleware``, ``cors_enable``.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+    settings = Settings.from_env() if settings is None else settings
+    debug_vars = settings.debug_vars if debug_vars is None else debug_vars
+    if debug_vars not in ("open", "closed"):
+        raise ConfigurationError(f"DEBUG_VARS={debug_vars!r}: give 'open' or 'closed'")
+    events = Events(log_events(clock=clock))
+    if metrics is None:
+        metrics = Metrics(arena=arena, events=events, clock=clock)
+    else:
+        metrics.events.listen(events.tell)
+    events.listen(count_events(metrics))
+    shown = default_arena() if arena is None else arena
+    host = Host(
+        start=extractors.start(settings.trusted_hops, clock=clock),
+        limits=BodyLimits(settings.max_body, settings.body_timeout, clock=clock),
+        events=events,
+        clock=clock,
+    )
+    made = App(
+        host,
+        metrics=metrics,
+        observe=chain() if observe is None else observe,
+        before=() if before is None else before,
+        **falcon_s,
+    )
+
+    def read() -> dict[str, Any]:
+        return expvar(made.metrics) | {"arena": shown.status()}
+
+    made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
+    made.add_route("/health/live", Live())
+    made.add_route("/health/ready", Ready(lambda: made.draining))
+    return made

@@ -1,0 +1,114 @@
+"""Metrics with a receiver to read back from, for the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from falconkit.arena import Arena
+from falconkit.metrics import Metrics, expvar
+from falconkit.metrics.sample import Labels
+from falconkit.metrics.statsd import StatsD, dotted
+from falconkit.testing import wait_until
+from falconkit.testing.conform_metrics import Arrived, Quantile, Subject
+from falconkit.testing.statsd import StatsDSink
+from tests.services import StatsDaemon, statsd_daemon
+
+
+def ranked(values: list[tuple[float, float]]) -> Quantile:
+    """Return the quantile function of StatsD timings, as a daemon takes it: by values alone."""
+    sizes = sorted(size / 1000 for size, _ in values)
+    return lambda q: sizes[int(q * len(sizes))] if sizes else None
+
+
+@contextmanager
+def expvar_bench(folder: Path) -> Iterator[Subject]:
+    metrics = Metrics(arena=Arena(folder))
+
+    def title(name: str, labels: Labels) -> str:
+        shown = ",".join(f"{label}={value}" for label, value in labels)
+        return f"{name}{{{shown}}}" if labels else name
+
+    def read() -> Arrived:
+        shown = expvar(metrics)
+        numbers = {name: each for name, each in shown.items() if not isinstance(each, dict)}
+        groups = {name: each for name, each in shown.items() if isinstance(each, dict)}
+
+        def quantile(name: str) -> Quantile:
+            return lambda q: groups[name][f"p{round(q * 100)}"]
+
+        return Arrived(
+            counters=numbers,
+            gauges=numbers,
+            counts={name: each["count"] or 0 for name, each in groups.items()},
+            quantiles={name: quantile(name) for name in groups},
+        )
+
+    yield Subject(metrics, read, title)
+
+
+def first_or_own(name: str, labels: Labels) -> str:
+    return dotted(name, labels)[-1]
+
+
+@contextmanager
+def sink_bench(folder: Path) -> Iterator[Subject]:
+    with StatsDSink() as sink:
+        metrics = Metrics(arena=Arena(folder))
+        backend = StatsD("127.0.0.1", sink.port, interval=3600)
+        metrics.add_backend(backend)
+
+        def read() -> Arrived:
+            timings = sink.timings()
+            return Arrived(
+                counters=sink.counters(),
+                gauges=sink.gauges(),
+                counts={name: sum(n for _, n in values) for name, values in timings.items()},
+                quantiles={name: ranked(values) for name, values in timings.items()},
+            )
+
+        try:
+            yield Subject(metrics, read, first_or_own)
+        finally:
+            metrics.close()
+        assert all(len(each) < 1432 for each in sink.datagrams())
+
+
+@contextmanager
+def daemon_bench(folder: Path) -> Iterator[Subject]:
+    with statsd_daemon() as daemon:
+        metrics = Metrics(arena=Arena(folder))
+        # The daemon's own console cuts a timer's values at 100.
+        metrics.add_backend(StatsD("127.0.0.1", daemon.port, interval=3600, values=50))
+        flushes = 0
+
+        def read() -> Arrived:
+            nonlocal flushes
+            flushes += 1
+            mark = metrics.counter(f"mark{flushes}")
+            mark.add()
+            metrics.flush()
+            # One socket after the other: when the mark is there, so is all before it.
+            wait_until(lambda: daemon.read("counters").get(f"mark{flushes}"))
+            return arrived(daemon)
+
+        try:
+            yield Subject(metrics, read, first_or_own, counts=False)
+        finally:
+            metrics.close()
+
+
+def arrived(daemon: StatsDaemon) -> Arrived:
+    timers = {
+        name: ranked([(value, 1.0) for value in values])
+        for name, values in daemon.read("timers").items()
+    }
+    return Arrived(daemon.read("counters"), daemon.read("gauges"), {}, timers)
+
+
+BENCHES: dict[str, type[AbstractContextManager[Subject]]] = {
+    "expvar": expvar_bench,
+    "statsd": sink_bench,
+    "statsd-daemon": daemon_bench,
+}

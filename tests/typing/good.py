@@ -1,0 +1,118 @@
+"""A user's own module: everything here is right, and keeps its types."""
+
+import functools
+from dataclasses import dataclass
+from typing import assert_type
+
+from falconkit import Context, Endpoint, Key, Middleware, chain, layer, named, nop
+from falconkit.endpoint import Req, Res, observers
+from falconkit.ratelimit import TokenBucket, delay, limit
+from falconkit.testing import ManualClock, Script, conform_middleware
+from falconkit.transport.http.client import Client
+
+
+@dataclass
+class AddRequest:
+    v: int
+
+
+@dataclass
+class Summed:
+    total: int
+
+    def failed(self) -> Exception | None:
+        return None
+
+
+def shout(word: str) -> Middleware:
+    """A middleware of the user's own."""
+
+    @layer("shout", word=word)
+    def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
+        def call(ctx: Context, request: Req) -> Res:
+            return next(ctx, request)
+
+        return call
+
+    return wrap
+
+
+def bare(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
+    """A middleware without a factory."""
+
+    @functools.wraps(next)
+    def call(ctx: Context, request: Req) -> Res:
+        return next(ctx, request)
+
+    return call
+
+
+def only_sums(next: Endpoint[AddRequest, int], /) -> Endpoint[AddRequest, int]:
+    """A middleware for one type of request: it stands outside of `chain`."""
+
+    def call(ctx: Context, request: AddRequest) -> int:
+        return next(ctx, request) + request.v
+
+    return call
+
+
+def add(ctx: Context, request: AddRequest) -> int:
+    return request.v
+
+
+stack = chain(shout("a"), bare, limit(TokenBucket("1/second")), delay("1/second"), chain())
+assert_type(stack, Middleware)
+assert_type(stack(add)(Context(), AddRequest(1)), int)
+assert_type(observers(add)(add)(Context(), AddRequest(1)), int)
+assert_type(only_sums(stack(add))(Context(), AddRequest(1)), int)
+
+
+@shout("a")
+@bare
+@stack
+def decorated(ctx: Context, request: AddRequest) -> int:
+    return request.v
+
+
+assert_type(decorated(Context(), AddRequest(1)), int)
+
+
+@named("sum")
+def summed(ctx: Context, request: AddRequest) -> Summed:
+    return Summed(request.v)
+
+
+assert_type(summed(Context(), AddRequest(1)), Summed)
+assert_type(stack(summed)(Context(), AddRequest(1)).total, int)
+assert_type(stack(nop)(Context(), 1), None)
+
+
+class Service:
+    def add(self, ctx: Context, request: AddRequest) -> int:
+        return request.v
+
+    def __call__(self, ctx: Context, request: AddRequest) -> str:
+        return str(request.v)
+
+
+assert_type(stack(Service().add)(Context(), AddRequest(1)), int)
+assert_type(stack(Service())(Context(), AddRequest(1)), str)
+
+USER: Key[str] = Key("user")
+ctx = Context(deadline=4.5).having(USER, "ann")
+assert_type(ctx.get(USER), str | None)
+assert_type(ctx.get(USER, 0), str | int)
+assert_type(ctx.deadline, float | None)
+assert_type(ctx.notes.of(int), tuple[int, ...])
+
+client: Client[AddRequest, Summed] = Client("POST", "http://counter/add", returns=Summed)
+assert_type(client(ctx, AddRequest(1)), Summed)
+assert_type(stack(client)(ctx, AddRequest(1)), Summed)
+unannotated = Client("POST", "http://counter/add", returns=Summed)
+assert_type(unannotated(ctx, AddRequest(1)), Summed)
+endpoint: Endpoint[AddRequest, Summed] = stack(client)
+
+conform_middleware(lambda: shout("a"))
+conform_middleware(lambda: bare)
+scripted: Endpoint[AddRequest, int] = stack(Script(1))
+limited = limit(TokenBucket("1/second", clock=ManualClock()))
