@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from falconkit.context import Context
 from falconkit.errors import ConfigurationError
+from falconkit.naming import dress
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
-M = TypeVar("M", bound="Middleware")
-E = TypeVar("E", bound=Callable[..., Any])
 
 Endpoint = Callable[[Context, Req], Res]
 """``(Context, request) -> response``, or it raises: one RPC of a server or of a client."""
@@ -43,81 +40,10 @@ class Failer(Protocol):
         """Return the failure, or None when the response is a success."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """What one middleware says of itself: for ``/debug``, and for the transport.
-
-    Attributes:
-        name: The concern's verb: ``limit``, ``log``, ``measure``.
-        apply: The middleware, so that a chain can be built again in part.
-        observes: True when it only watches (log, trace, measure), so that a
-            request which could not be decoded meets it too.
-        config: What the factory was given, for people to read.
-    """
-
-    name: str
-    apply: Middleware
-    observes: bool = False
-    config: dict[str, object] = field(default_factory=dict)
-
-
-def layer(name: str, /, *, observes: bool = False, **config: object) -> Callable[[M], M]:
-    """Decorate a middleware's ``wrap``: its result keeps name and ``__wrapped__``.
-
-    >>> def shout() -> Middleware:
-    ...     @layer("shout")
-    ...     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
-    ...         def call(ctx: Context, request: Req) -> Res:
-    ...             return next(ctx, request)
-    ...         return call
-    ...     return wrap
-    >>> name_of(shout()(named("greet")(lambda ctx, who: f"hi {who}")))
-    'greet'
-
-    Args:
-        name: The concern's verb.
-        observes: True when the middleware only watches its calls.
-        **config: What to show of its configuration.
-    """
-
-    def decorate(wrap: M) -> M:
-        @functools.wraps(wrap)
-        def described(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
-            wrapped = wrap(next)
-            if wrapped is next:
-                return next  # it steps aside: the endpoint must not carry its mark
-            call = _dress(wrapped, next)
-            # One Layer an application, so that `layers` can tell a layer's own
-            # mark from one that `functools.wraps` copied to a call around it.
-            call.__layer__ = Layer(name, cast(Middleware, described), observes, config)  # type: ignore[attr-defined]
-            return call
-
-        return cast(M, described)
-
-    return decorate
-
-
-def _dress(call: Endpoint[Req, Res], inner: Endpoint[Any, Any]) -> Endpoint[Req, Res]:
-    if call is inner:
-        return call
-    try:
-        # Anywhere within: a chain in a chain has wrapped `inner` more than once.
-        if not any(each is inner for each in _inward(call)):
-            functools.update_wrapper(call, inner, updated=())
-        name = getattr(inner, "__endpoint__", None)
-        if name is not None:
-            call.__endpoint__ = name  # type: ignore[attr-defined]
-    except AttributeError:
-        raise ConfigurationError(
-            f"a middleware returned {call!r}, which cannot carry the endpoint's name: "
-            "return a function"
-        ) from None
-    return call
-
-
 def chain(*middlewares: Middleware) -> Middleware:
     """Compose middlewares; the first named is the outermost, met first on the way in.
 
+    >>> from falconkit.layers import layer
     >>> order: list[str] = []
     >>> def say(word: str) -> Middleware:
     ...     @layer("say", word=word)
@@ -151,7 +77,7 @@ def chain(*middlewares: Middleware) -> Middleware:
                     f"the middleware {middleware!r} at place {at} of the chain returned "
                     f"{wrapped!r}: it must return an endpoint"
                 )
-            endpoint = _dress(wrapped, endpoint)
+            endpoint = dress(wrapped, endpoint)
         return endpoint
 
     return apply
@@ -159,78 +85,3 @@ def chain(*middlewares: Middleware) -> Middleware:
 
 def nop(ctx: Context, request: object) -> None:
     """Do nothing: an endpoint for tests and for chains that are still empty."""
-
-
-def named(name: str) -> Callable[[E], E]:
-    """Name an endpoint whose function's own name will not do.
-
-    >>> @named("sum")
-    ... def add(ctx: Context, v: int) -> int:
-    ...     return v
-    >>> name_of(add)
-    'sum'
-
-    Raises:
-        ConfigurationError: The name is empty, or has characters other than
-            letters, digits, ``_``, ``.`` and ``-``.
-    """
-    if not name or not all((c.isalnum() and c.isascii()) or c in "_.-" for c in name):
-        raise ConfigurationError(
-            f"an endpoint's name is made of letters, digits, '_', '.' and '-', got {name!r}"
-        )
-
-    def decorate(endpoint: E) -> E:
-        @functools.wraps(endpoint)
-        def call(ctx: Context, request: Any) -> Any:
-            return endpoint(ctx, request)
-
-        call.__endpoint__ = name  # type: ignore[attr-defined]
-        return cast(E, call)
-
-    return decorate
-
-
-def name_of(endpoint: Callable[..., Any]) -> str:
-    """Return the one name of an endpoint, which logs, metrics and spans all use.
-
-    It is the name that `named` gave, else the innermost function's, else its class's.
-
-    >>> name_of(nop)
-    'nop'
-    """
-    given = getattr(endpoint, "__endpoint__", None)
-    if given is not None:
-        return str(given)
-    *_, innermost = _inward(endpoint)
-    if innermost is not endpoint:
-        return name_of(innermost)
-    if isinstance(innermost, functools.partial):
-        return name_of(innermost.func)
-    return str(getattr(innermost, "__name__", type(innermost).__name__))
-
-
-def layers(endpoint: Callable[..., Any]) -> tuple[Layer, ...]:
-    """Return the layers around an endpoint, the outermost first.
-
-    They are found by ``__wrapped__``, so a chain and a stack of decorators look alike.
-    """
-    found: list[Layer] = []
-    for call in _inward(endpoint):
-        mark = getattr(call, "__layer__", None)
-        if mark is not None:
-            if found and found[-1] is mark:
-                continue  # copied outward by somebody's functools.wraps
-            found.append(mark)
-    return tuple(found)
-
-
-def observers(endpoint: Callable[..., Any]) -> Middleware:
-    """Return the chain of those layers around ``endpoint`` that only observe."""
-    return chain(*(each.apply for each in layers(endpoint) if each.observes))
-
-
-def _inward(endpoint: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    seen: Callable[..., Any] | None = endpoint
-    while seen is not None:
-        yield seen
-        seen = getattr(seen, "__wrapped__", None)

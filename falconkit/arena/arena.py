@@ -151,6 +151,8 @@ class Arena:
 
     def close(self) -> None:
         """Give up this process' slots and the folder. What is used after that opens anew."""
+        for buckets in self._buckets.copy().values():
+            buckets.settle()
         with self._lock:
             place, self._place = self._place, None
             self._forget()

@@ -74,6 +74,11 @@ class Buckets:
         self._hot: dict[Which, _Entry] = {}
         self._guesses = Guesses()
 
+    def settle(self) -> None:
+        """Pay what is owed to shared buckets; before the process ends."""
+        for key, interval, burst in self._guesses.owed():
+            self._settle(key, interval, burst, 0)
+
     def take(self, key: str, interval: float, burst: int, cost: int = 1) -> tuple[bool, float]:
         """Take ``cost`` tokens, or none when there are not so many.
 

@@ -73,6 +73,11 @@ class Guesses:
         _, interval, burst = which
         return max(tat, min(max(tat, since) + owed, now + 2.0 * burst * interval))
 
+    def owed(self) -> list[Which]:
+        """Return the buckets that are owed something."""
+        with self._lock:
+            return list(self._owed)
+
     def forgive(self, which: Which | None) -> None:
         """Forget what is owed to a bucket, to all of them when it is None."""
         with self._lock:

@@ -36,6 +36,11 @@ _OWNER_DIED = 130
 """Numbers of Linux and glibc."""
 
 
+_still_held: list[object] = []
+# A thread's C library links the robust mutexes it holds. Memory with one of them
+# must never be unmapped: the thread would write there when it takes the next one.
+
+
 class Mutex(Lock):
     """A robust mutex in shared memory. It tells threads apart as well as processes."""
 
@@ -69,6 +74,15 @@ class Mutex(Lock):
         """Give the lock back."""
         self.unlock()
 
+    def __del__(self, kept: list[object] = _still_held) -> None:
+        # Left locked, as by an exception out of a signal handler: by whom is not known.
+        answer = next(self.tries)
+        self.mend(answer)
+        if answer == 0:
+            self.unlock()
+        elif answer != _OWNER_DIED:
+            kept.append(self._memory)
+
     def mend(self, failed: int) -> None:
         """Make a mutex usable again whose owner died: we have it then."""
         if failed == _OWNER_DIED:
@@ -87,6 +101,8 @@ def _library() -> Any:
         library = ctypes.PyDLL(None)
         memory = mmap.mmap(-1, mmap.PAGESIZE)
         memory[:_SIZE] = _image(library)
+        # Whatever happens to it, it stays mapped.
+        _still_held.append(memory)
         return library if _works(Mutex(library, memory, 0)) else None
     except (ImportError, OSError, AttributeError, TypeError):
         return None

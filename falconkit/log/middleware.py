@@ -10,8 +10,9 @@ from msgspec import UNSET
 
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
-from falconkit.endpoint import Endpoint, Middleware, Req, Res, layer
+from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import ConfigurationError
+from falconkit.layers import layer
 from falconkit.log.handler import Sink
 from falconkit.log.line import RequestLine
 from falconkit.log.outcome import level_of, words_of

@@ -6,7 +6,7 @@ from typing import cast
 
 from falconkit.clock import Clock
 from falconkit.context import Context
-from falconkit.endpoint import Endpoint, Middleware, Req, Res, layer, name_of
+from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import (
     ConfigurationError,
     DecodeError,
@@ -15,9 +15,11 @@ from falconkit.errors import (
     Refused,
     Unauthenticated,
 )
+from falconkit.layers import layer
 from falconkit.metrics.registry import Metrics
 from falconkit.metrics.sample import snake_case
 from falconkit.metrics.series import Store
+from falconkit.naming import name_of
 
 _MOST_TYPES = 256
 

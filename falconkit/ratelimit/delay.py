@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
-from falconkit.endpoint import Endpoint, Middleware, Req, Res, layer, name_of
+from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+from falconkit.layers import layer
+from falconkit.naming import name_of
 from falconkit.ratelimit.decision import Decision, Limiter
 from falconkit.ratelimit.keys import CostOf, KeyOf, asking
 from falconkit.ratelimit.middleware import decider_of, news_of, pass_on

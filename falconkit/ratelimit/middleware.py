@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from falconkit.context import Context
-from falconkit.endpoint import Endpoint, Middleware, Req, Res, layer, name_of
+from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.events import Event, Events
+from falconkit.layers import layer
+from falconkit.naming import name_of
 from falconkit.ratelimit.bucket import TokenBucket
 from falconkit.ratelimit.decision import Limiter
 from falconkit.ratelimit.keys import CostOf, KeyOf, asking, check_cost

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 
 from falconkit.errors import ConfigurationError
@@ -64,6 +65,12 @@ class Worker(PatientWorker):
         if self._told_at is None:
             self._told_at = self._now()
             self.method_queue.defer(self._leave)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End now."""
+        # Not gthread's own, which shuts its thread pool down first: the signal may have
+        # come while this thread is in the pool's lock, and it would wait for itself.
+        BaseWorker.handle_quit(self, sig, frame)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for what comes next, until it is time to stop accepting."""

@@ -23,7 +23,8 @@ def conform_middleware(
 ) -> None:
     """Put a middleware through every law; see `LAWS` to run them one by one.
 
-    >>> from falconkit.endpoint import Endpoint, Req, Res, layer
+    >>> from falconkit.endpoint import Endpoint, Req, Res
+    >>> from falconkit.layers import layer
     >>> def quiet() -> Middleware:
     ...     @layer("quiet")
     ...     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:

@@ -65,7 +65,10 @@ class Gunicorn(AbstractContextManager["Gunicorn"]):
         timeout: float = 30.0,
         **env: str,
     ) -> None:
-        self._argv = [sys.executable, "-m", "gunicorn", *(("-c", config) if config else ())]
+        # Not `python -m gunicorn`: on USR2 it would start itself anew as a script, with
+        # gunicorn's own folder first among those to import from.
+        script = str(Path(sys.executable).with_name("gunicorn"))
+        self._argv = [sys.executable, script, *(("-c", config) if config else ())]
         self._argv += [*args, app]
         self._workers = workers
         self._cwd = cwd

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from falconkit.context import Context
-from falconkit.endpoint import named
+from falconkit.naming import named
 
 
 class Hostile:

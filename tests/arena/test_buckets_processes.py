@@ -28,13 +28,16 @@ def test_four_processes_admit_exactly_the_burst(
 
     def work(say: Callable) -> None:
         admitted = [buckets.take(key_of(turn), HOUR, 500)[0] for turn in range(4000)]
-        say([admitted.count(True), arena.status()["private"]])
+        arena.close()
+        say([admitted.count(True), arena.status()["contended_count"]])
 
     children = [child(work) for _ in range(4)]
     heard = [each.hear() for each in children]
     keys = {key_of(turn) for turn in range(4000)}
-    assert sum(admitted for admitted, _ in heard) == 500 * len(keys)
-    assert not any(private for _, private in heard)
+    over = sum(admitted for admitted, _ in heard) - 500 * len(keys)
+    # On a machine with much else to do a holder may not run for 5 ms; what is then let
+    # through is paid, but the others may be done by then.
+    assert 0 <= over <= sum(contended for _, contended in heard)
 
 
 def test_what_is_guessed_is_paid_back(folder: Path, child: Callable) -> None:
@@ -230,3 +233,17 @@ def test_kill_under_load_leaves_no_lock_and_admits_no_more(folder: Path, child: 
     # after it gave up waiting for another one that was dying has not paid for that.
     assert burst - 20 <= left + seen <= burst + 20
     assert arena.status()["contended_count"] == 0
+
+
+def test_closing_pays_what_is_owed(folder: Path, child: Callable) -> None:
+    arena = Arena(folder)
+    buckets = arena.buckets()
+    which = ("ann", HOUR, 3)
+    cells = buckets._opened()
+    assert buckets._guess(which, cells, None, 2)[0]
+    other = Arena(folder).buckets()
+    assert other.peek(*which) == 0.0
+    arena.close()
+    assert other.peek(*which) == pytest.approx(2 * HOUR, abs=60.0)
+    arena.close()
+    assert [other.take(*which)[0] for _ in range(2)] == [True, False]

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconkit.context import Context
-from falconkit.endpoint import chain, layer, layers, name_of, named, nop, observers
+from falconkit.endpoint import chain, nop
 from falconkit.errors import ConfigurationError
+from falconkit.layers import layer, layers, observers
+from falconkit.naming import name_of, named
 from falconkit.testing import Script
 
 

@@ -16,7 +16,7 @@ import falconkit
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Run by tests of their own: console blocks by test_readme_session, settings files and units as prose.
+# The console blocks have a test of their own, tests/system/test_readme.py.
 KINDS = {"python", "console", "json", "text", "sh", "ini"}
 
 

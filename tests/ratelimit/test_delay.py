@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from falconkit.context import Context
-from falconkit.endpoint import layers
 from falconkit.errors import ConfigurationError, RateLimited
+from falconkit.layers import layers
 from falconkit.ratelimit import Decision, Limiter, TokenBucket, delay
 from falconkit.testing import ManualClock, Script, conform_middleware, wait_until
 from tests.ratelimit.benches import InRedis

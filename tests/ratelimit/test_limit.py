@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from falconkit.context import Context
-from falconkit.endpoint import Middleware, chain, layers, named
+from falconkit.endpoint import Middleware, chain
 from falconkit.errors import ConfigurationError, RateLimited
 from falconkit.events import Event, Events, LimiterFellBack
+from falconkit.layers import layers
+from falconkit.naming import named
 from falconkit.ratelimit import Decision, TokenBucket, by_caller, delay, limit
 from falconkit.ratelimit.middleware import pass_on
 from falconkit.testing import ManualClock, Script, conform_middleware

@@ -33,7 +33,7 @@ class Server(AbstractContextManager["Server"]):
             self.process = subprocess.Popen(
                 argv,
                 cwd=ROOT,
-                env=_clean()
+                env=clean_environment()
                 | {"COUNTER_DB": str(folder / "counter.db")}
                 | {"PORT": str(self.port)}
                 | env,
@@ -101,7 +101,7 @@ class Server(AbstractContextManager["Server"]):
         return [line for line in lines if "elapsed" in line]
 
 
-def _clean() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     ours = {"DYNO", "FALCONKIT_RUN", "GUNICORN_CMD_ARGS", "RATE_LIMIT", "REDIS_URL", "STATSD_HOST"}
     return {name: value for name, value in os.environ.items() if name not in ours} | {
         "DRAIN_SECONDS": "0"

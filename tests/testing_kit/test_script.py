@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from falconkit.context import Context
-from falconkit.endpoint import name_of
+from falconkit.naming import name_of
 from falconkit.testing import Script
 
 CTX = Context()

@@ -11,7 +11,8 @@ from falcon.testing import TestClient
 
 from falconkit import Context
 from falconkit.arena import Arena
-from falconkit.endpoint import Endpoint, Middleware, Req, Res, layer
+from falconkit.endpoint import Endpoint, Middleware, Req, Res
+from falconkit.layers import layer
 from falconkit.metrics import Metrics
 from falconkit.settings import Settings
 from falconkit.testing import ManualClock

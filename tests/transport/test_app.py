@@ -13,9 +13,9 @@ import pytest
 
 from falconkit import Context, chain, current, named
 from falconkit.arena import Arena
-from falconkit.endpoint import layer
 from falconkit.errors import ConfigurationError, Failed
 from falconkit.events import LimiterRecovered
+from falconkit.layers import layer
 from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, limit
 from falconkit.settings import Settings

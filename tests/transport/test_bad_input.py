@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context, chain
-from falconkit.endpoint import layer
+from falconkit.layers import layer
 from falconkit.transport import http
 from tests.transport.serving import AddRequest, Seen, call, client, environ, make
 

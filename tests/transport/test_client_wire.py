@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from falconkit import Context
 from falconkit.errors import ConfigurationError
-from falconkit.transport.http.client_wire import Headers, Outgoing, Target, json_encode
+from falconkit.transport.http.client_target import Target
+from falconkit.transport.http.client_wire import Headers, Outgoing, json_encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

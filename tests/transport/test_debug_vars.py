@@ -64,3 +64,11 @@ def test_the_page_stands_alone():
     app.add_route("/debug/vars", Vars(lambda: {"a": 1}))
     status, _, body = get(app)
     assert (status, json.loads(body)) == ("200 OK", {"a": 1})
+
+
+def test_it_tells_nobody_where_the_arena_is(tmp_path):
+    app = make(tmp_path)
+    app.metrics.counter("jobs").add()
+    shown = get(app)[2]
+    assert str(tmp_path).encode() not in shown
+    assert "private" in json.loads(shown)["arena"]

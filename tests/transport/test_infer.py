@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from falconkit import Context, chain, named
-from falconkit.endpoint import layer
 from falconkit.errors import ConfigurationError
+from falconkit.layers import layer
 from falconkit.transport.http import Server, infer
 
 

@@ -11,8 +11,8 @@ import pytest
 from falcon.testing import TestClient
 
 from falconkit import Context, chain, current, errors
-from falconkit.endpoint import layer
 from falconkit.errors import ConfigurationError, Failed
+from falconkit.layers import layer
 from falconkit.ratelimit.decision import Decision
 from falconkit.testing import ManualClock, Script
 from falconkit.transport import http

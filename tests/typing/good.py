@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from falconkit import Context, Endpoint, Key, Middleware, chain, layer, named, nop
-from falconkit.endpoint import Req, Res, observers
+from falconkit.endpoint import Req, Res
+from falconkit.layers import observers
 from falconkit.ratelimit import TokenBucket, delay, limit
 from falconkit.testing import ManualClock, Script, conform_middleware
 from falconkit.transport.http.client import Client

@@ -11,10 +11,11 @@ from falcon.constants import COMBINED_METHODS
 from falcon.routing import DefaultRouter
 
 from falconkit.context import current
-from falconkit.endpoint import Middleware, name_of, named
+from falconkit.endpoint import Middleware
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
+from falconkit.naming import name_of, named
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host

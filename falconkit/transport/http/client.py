@@ -19,17 +19,17 @@ from urllib3.response import BaseHTTPResponse
 import falconkit
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
-from falconkit.endpoint import named
 from falconkit.errors import ConfigurationError, DeadlineExceeded, DecodeError
 from falconkit.events import BackendFailed
+from falconkit.naming import named
 from falconkit.transport.http.client_failures import Failures
 from falconkit.transport.http.client_pool import Pool
+from falconkit.transport.http.client_target import Target
 from falconkit.transport.http.client_wire import (
     Exchange,
     Headers,
     Incoming,
     Outgoing,
-    Target,
     json_decode,
     json_encode,
 )

@@ -75,7 +75,9 @@ def app(
     )
 
     def read() -> dict[str, Any]:
-        return expvar(made.metrics) | {"arena": shown.status()}
+        # Everything but where on the disk it is, which is nobody's business.
+        arena = {name: value for name, value in shown.status().items() if name != "directory"}
+        return expvar(made.metrics) | {"arena": arena}
 
     made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
     made.add_route("/health/live", Live())

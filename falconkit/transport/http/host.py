@@ -11,8 +11,8 @@ import falcon
 
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context, Key
-from falconkit.endpoint import named
 from falconkit.events import Events
+from falconkit.naming import named
 from falconkit.transport.http.extractors import Start, start
 from falconkit.transport.http.request import BodyLimits
 from falconkit.transport.http.status import code_of

@@ -8,8 +8,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from falconkit.endpoint import name_of
 from falconkit.errors import ConfigurationError
+from falconkit.naming import name_of
 
 
 class Types(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any, Final
 import falcon
 
 from falconkit.context import Context, current
-from falconkit.endpoint import Middleware, named
+from falconkit.endpoint import Middleware
+from falconkit.naming import named
 from falconkit.transport.http.host import log_unknown, watching
 from falconkit.transport.http.problem import error_reply
 from falconkit.transport.http.reply import Reply

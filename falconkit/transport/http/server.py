@@ -10,8 +10,9 @@ import falcon
 import msgspec
 
 from falconkit.context import Context, current
-from falconkit.endpoint import name_of, named, observers
 from falconkit.errors import ConfigurationError
+from falconkit.layers import observers
+from falconkit.naming import name_of, named
 from falconkit.ratelimit.decision import Decision
 from falconkit.transport.http import fields, infer
 from falconkit.transport.http.answering import JSON_TYPE, checked, made, raise_failure

@@ -1,0 +1,3 @@
+from falconkit.errors import ConfigurationError
+
+raise ConfigurationError("COLOUR='loud': give one of red, green")
