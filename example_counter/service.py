@@ -47,20 +47,21 @@ class SQLiteCounter:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._local = threading.local()
+        self._lock = threading.Lock()  # SQLite's own is not fair: one thread of a worker asks
+        self._connection: sqlite3.Connection | None = None  # until the first call, after the fork
         connection = self._connect()
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(self.TABLE)
         connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, isolation_level=None, timeout=2)
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def add(self, v: int, request_id: str) -> int:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = self._connect()
         try:
-            [(total,)] = self._local.connection.execute(self.ADD, (v,))
+            with self._lock:
+                self._connection = self._connection or self._connect()
+                [(total,)] = self._connection.execute(self.ADD, (v,))
         except sqlite3.IntegrityError as ex:  # past 64 bits it is no INTEGER: STRICT refuses
             raise Failed(FULL) from ex
         except sqlite3.OperationalError as ex:

@@ -81,7 +81,9 @@ def post_worker_init(worker: Any) -> None:
     """In the worker, which has loaded the app."""
     link = link_of(worker)
     if link is not None:
-        dump_to(link)
+        # On a fatal signal, and the abort of a silent worker is one. Python's own handler
+        # cannot run while a call in C holds the interpreter.
+        faulthandler.enable(link.dump, all_threads=True)
         link.boot()
     app = find_app(worker.wsgi)
     worker.watchdog = Watchdog(
@@ -93,14 +95,6 @@ def post_worker_init(worker: Any) -> None:
         give_up=getattr(worker, "give_up", None),
     )
     worker.watchdog.start()
-
-
-def dump_to(link: Link) -> None:
-    """Have a fatal signal write all stacks; the abort of a silent worker is one.
-
-    Python's own handler cannot run while a call in C holds the interpreter.
-    """
-    faulthandler.enable(link.dump, all_threads=True)
 
 
 def child_exit(arbiter: Any, worker: Any) -> None:

@@ -8,6 +8,7 @@ from threading import get_ident
 from typing import Any, Final
 
 from gunicorn import util
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from falconkit.clock import system_clock
@@ -40,9 +41,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Serve the request of a connection, or say that its head is not here. In a thread."""
         if not self._reads_heads:
             return super().handle(conn)
-        conn.init()
-        if not heads.is_here(conn.parser.unreader, conn.sock, self._most):
-            return _WAITING
+        if not conn.initialized:
+            conn.init()
+            conn.parser.unreader = heads.Unreader(conn.sock, conn.parser)
+        try:
+            if not heads.is_here(conn.parser.unreader, conn.sock, self._most):
+                return _WAITING
+        except ParseException as ex:
+            self.handle_error(None, conn.sock, conn.client, ex)
+            return False
         conn.data_ready, conn.head_until = True, None
         thread = get_ident()
         self.busy[thread] = (self._now(), conn)
@@ -60,6 +67,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if getattr(conn, "head_until", None) is None:
             conn.head_until = now + self._head_seconds
         conn.timeout = conn.head_until
+        if now >= conn.timeout:  # however busily it trickles
+            self._refuse(conn)
+            return
         if not self.alive:
             conn.timeout = min(conn.timeout, now + STOP_KEEPALIVE_LINGER)
         self._waiting[conn] = None
@@ -78,11 +88,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         self._sweep_at = now + _SWEEP_SECONDS
         for conn in [each for each in self._waiting if each.timeout <= now]:
-            self._drop(conn)
+            del self._waiting[conn]
+            self.poller.unregister(conn.sock)
+            self._refuse(conn)
 
-    def _drop(self, conn: TConn) -> None:
-        del self._waiting[conn]
-        self.poller.unregister(conn.sock)
+    def _refuse(self, conn: TConn) -> None:
         self.nr_conns -= 1
         if conn.parser.unreader.buf.getvalue():
             self.log.warning(

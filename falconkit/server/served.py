@@ -66,15 +66,18 @@ def stack(frame: FrameType | None, *, above: CodeType | None = None) -> list[str
     """Return where a thread is: one text a frame, the innermost first.
 
     Args:
-        frame: The thread's innermost frame.
+        frame: The thread's innermost frame; None when it has ended.
         above: Leave out this function's frame and all that it called.
     """
+    if frame is None:
+        return []
     frames = traceback.extract_stack(frame)
     if above is not None:
         names = [(each.filename, each.name) for each in frames]
         if (above.co_filename, above.co_name) in names:
             del frames[names.index((above.co_filename, above.co_name)) :]
+    here = os.path.join(os.getcwd(), "")
     return [
-        f"{os.path.relpath(each.filename)}:{each.lineno} in {each.name}: {each.line}"
+        f"{each.filename.removeprefix(here)}:{each.lineno} in {each.name}: {each.line}"
         for each in reversed(frames[-_MOST_FRAMES:])
     ]

@@ -14,7 +14,6 @@ from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 
 from falconkit.errors import ConfigurationError
-from falconkit.server.hooks import dump_to
 from falconkit.server.link import RETIRED, SERVING, link_of
 from falconkit.server.patient import PatientWorker
 from falconkit.server.served import find_app
@@ -36,13 +35,9 @@ class Worker(PatientWorker):
         self._takes_rest = False
 
     def init_signals(self) -> None:
-        """Have an abort write the stacks, also while the app is being loaded."""
+        """Leave a reload to the master: some supervisors signal the whole group."""
         super().init_signals()
-        # Some supervisors signal the whole group: a reload is the master's business.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        link = link_of(self)
-        if link is not None:
-            dump_to(link)
 
     def load_wsgi(self) -> None:
         """Load the app; what is misconfigured is one line, and the server does not start."""

@@ -100,13 +100,14 @@ def test_a_stopped_holder_does_not_stop_the_others(folder: Path, child: Callable
     def hold(say: Callable) -> None:
         for lock in buckets._opened().locks:
             assert lock.acquire()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         say("held")
-        signal.pause()
+        signal.sigwait([signal.SIGUSR1])
         for lock in buckets._opened().locks:
             lock.release()
         say("released")
 
-    holder = child(lambda say: (signal.signal(signal.SIGUSR1, lambda *_: None), hold(say)))
+    holder = child(hold)
     assert holder.hear() == "held"
     holder.stop()
     # Two tokens are left; each decision is made without the lock, and counted.

@@ -13,6 +13,8 @@ import pytest
 
 import falconkit
 
+pytestmark = pytest.mark.usefixtures("logging_undone")
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

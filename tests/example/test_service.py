@@ -118,7 +118,7 @@ def test_sqlite_that_stays_locked_is_overload(tmp_path: Path) -> None:
     path = str(tmp_path / "total.db")
     counter = SQLiteCounter(path)
     counter.add(1, "r1")
-    counter._local.connection.execute("PRAGMA busy_timeout = 0")
+    counter._connection.execute("PRAGMA busy_timeout = 0")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(Overloaded) as caught:

@@ -7,7 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,22 +38,7 @@ def lines(done: "subprocess.CompletedProcess[bytes]") -> list[dict[str, Any]]:
     return [parsed(line, 4_096) for line in done.stdout.splitlines(keepends=True)]
 
 
-@pytest.fixture(autouse=True)
-def undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing that a test sets up in this process stays."""
-    import threading
-    import warnings
-
-    root = logging.getLogger()
-    level = root.level
-    monkeypatch.setattr(root, "handlers", list(root.handlers))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    yield
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("logging_undone")
 
 
 def test_an_uncaught_exception_is_one_line() -> None:

@@ -8,7 +8,6 @@ import os
 import threading
 from pathlib import Path
 
-from falconkit.metrics import Metrics, count_events
 from falconkit.transport import http
 
 HELD = Path(os.environ["HELD"])
@@ -44,9 +43,7 @@ class Environ:
         resp.text = json.dumps(told | {"pid": os.getpid(), "run": os.environ.get("FALCONKIT_RUN")})
 
 
-metrics = Metrics()
-app = http.app(metrics=metrics, debug_vars="open")
-app.events.listen(count_events(metrics))
+app = http.app(debug_vars="open")
 app.add_route("/held/{name}", Held())
 app.add_route("/gil", Gil())
 app.add_route("/environ", Environ())

@@ -84,16 +84,3 @@ def test_a_sync_worker_that_is_aborted_tells_what_it_served(held: Held):
         assert (line["request_id"], line["path"]) == (ID, "/held/call")
         assert "wait" in line["stack"][0], "not the handler of the signal"
         held.let_go("call")
-
-
-def test_an_app_that_does_not_load_in_time_is_told(held: Held):
-    server = held.serve(APP, "--timeout", "1")
-    held.hold("import")
-    server.start()
-    try:
-        until(lambda: said(server, "the worker is aborted"))
-        line = said(server, "the worker is aborted")[0]
-        assert any("apps.py" in frame for frame in line["stack"])
-    finally:
-        held.let_go("import")
-        server.kill()
