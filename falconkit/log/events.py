@@ -23,8 +23,8 @@ _LEVELS: dict[type[Event], int] = {
     ArenaDegraded: logging.WARNING,
     LabelsFolded: logging.WARNING,
     BackendFailed: logging.WARNING,
-    RequestStuck: logging.ERROR,
 }
+_SAID_ALREADY = (RequestStuck,)  # by the watchdog, with the stack, which an event does not carry
 _RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "event", "repeated"})
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST_KEPT = 256
@@ -35,9 +35,9 @@ def log_events(
 ) -> Listener:
     """Return a listener that writes each event as a line, its fields beside it.
 
-    Trouble is a warning, a stuck request an error, the rest info. An event
-    that is told again and again has one line in ``every`` seconds, which says
-    in ``repeated`` how many had none.
+    Trouble is a warning, the rest info; a stuck request is left to the
+    watchdog, which logs its stack. An event that is told again and again has
+    one line in ``every`` seconds, which says in ``repeated`` how many had none.
 
     >>> import sys
     >>> from falconkit.log.handler import Handler
@@ -58,7 +58,7 @@ def log_events(
     lock = threading.Lock()
 
     def listen(event: Event) -> None:
-        repeated = _repeated(event)
+        repeated = None if isinstance(event, _SAID_ALREADY) else _repeated(event)
         if repeated is None:
             return
         name = _WORD_START.sub("_", type(event).__name__).lower()

@@ -87,13 +87,6 @@ def test_each_event_is_a_line_with_its_fields() -> None:
             "backend": "statsd",
             "cause": "STATSD_HOST",
         },
-        {
-            "level": "error",
-            "message": "request stuck",
-            "event": "request_stuck",
-            "request_id": "r-1",
-            "seconds": 21.5,
-        },
         {"level": "info", "message": "odd", "event": "odd", "name_": "n", "args_": 1},
     ]
 
