@@ -1,7 +1,8 @@
 """State that the workers of one host share: counters, token buckets and tables."""
 
-from falconkit.arena.arena import Arena, default_arena
+from falconkit.arena.arena import Arena
 from falconkit.arena.buckets import Buckets
+from falconkit.arena.default import default_arena
 from falconkit.arena.series import Series, Unsent
 from falconkit.arena.slots import Slots
 from falconkit.arena.table import Table

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import threading
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,9 +15,10 @@ from falconkit.arena.cells import Cells
 from falconkit.arena.place import Place
 from falconkit.arena.slots import Slots
 from falconkit.arena.table import Table
+from falconkit.arena.troubles import Troubles
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
-from falconkit.events import ArenaDegraded, Events
+from falconkit.events import Events
 
 
 class Arena:
@@ -67,11 +66,11 @@ class Arena:
         self._clock = clock
         self._max_slots = max_slots
         self.events = Events() if events is None else events
+        self._troubles = Troubles(self.events)
         self._slots: dict[str, Slots] = {}
         self._tables: dict[str, Table] = {}
         self._buckets: dict[str, Buckets] = {}
         self._shared: dict[str, Cells] = {}
-        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._place: Place | None = None
         self.check()
@@ -95,7 +94,7 @@ class Arena:
                 self._slots[name] = Slots(
                     self._opened,
                     _file_name(name),
-                    degraded=self._degraded,
+                    degraded=self._troubles.add,
                     max_slots=self._max_slots,
                 )
             return self._slots[name]
@@ -115,7 +114,7 @@ class Arena:
             if table is None:
                 open_cells = functools.partial(self._cells, f"{_file_name(name)}.table", width + 1)
                 table = self._tables[name] = Table(
-                    open_cells, width, clock=self._clock, degraded=self._degraded
+                    open_cells, width, clock=self._clock, degraded=self._troubles.add
                 )
         if table.width != width or width < 1:
             raise ConfigurationError(
@@ -130,7 +129,7 @@ class Arena:
             if name not in self._buckets:
                 open_cells = functools.partial(self._cells, f"{_file_name(name)}.gcra", 1)
                 self._buckets[name] = Buckets(
-                    open_cells, clock=self._clock, degraded=self._degraded
+                    open_cells, clock=self._clock, degraded=self._troubles.add
                 )
             return self._buckets[name]
 
@@ -146,7 +145,7 @@ class Arena:
             "private": place is not None and place.path is None,
             "directory": "" if place is None or place.path is None else str(place.path.parent),
             "slots": sum(each.number >= 0 for each in self._slots.values()),
-            **{f"{what}_count": self._counts[what] for what in _KINDS},
+            **self._troubles.counts(),
         }
 
     def close(self) -> None:
@@ -170,7 +169,7 @@ class Arena:
         self._lock = threading.Lock()
         place, self._place = self._place, None
         self._forget()
-        self._counts.clear()
+        self._troubles.forget()
         if place is not None:
             place.abandon()
 
@@ -185,7 +184,7 @@ class Arena:
                 place, why = self._open()
                 self._place = place
         if why:
-            self._degraded("private", why)
+            self._troubles.add("private", why)
         return place
 
     def _open(self) -> tuple[Place, str]:
@@ -214,21 +213,8 @@ class Arena:
                     self._shared[name] = Cells(place, name, width, clock=self._clock)
             cells = self._shared[name]
         if why:
-            self._degraded("private", why)
+            self._troubles.add("private", why)
         return cells
-
-    def _degraded(self, what: str, detail: str) -> None:
-        self._counts[what] += 1
-        count = self._counts[what]
-        # A log line for 1, 10, 100, ...: a stopped neighbour would else fill the log.
-        if count == 10 ** (len(str(count)) - 1):
-            logging.getLogger("falconkit.arena").warning(
-                "the arena is %s (%d times in this process): %s", what, count, detail
-            )
-        self.events.tell(ArenaDegraded(what, detail))
-
-
-_KINDS = ("contended", "full", "damaged", "private")
 
 
 def _file_name(name: str) -> str:
@@ -246,16 +232,3 @@ def _after_fork(arena: Arena) -> None:
             arena._forked()
 
     os.register_at_fork(after_in_child=forget)
-
-
-_default: dict[str, Arena] = {}
-
-
-def default_arena() -> Arena:
-    """Return the arena that everything uses which is not given one: one a process.
-
-    Raises:
-        ConfigurationError: ``FALCONKIT_RUN`` names a folder that cannot be used.
-    """
-    # Two threads may both make one, which opens nothing; they get the same.
-    return _default.get("arena") or _default.setdefault("arena", Arena())

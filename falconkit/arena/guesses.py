@@ -73,6 +73,9 @@ class Guesses:
         _, interval, burst = which
         return max(tat, min(max(tat, since) + owed, now + 2.0 * burst * interval))
 
+    def __contains__(self, which: Which) -> bool:
+        return which in self._owed
+
     def owed(self) -> list[Which]:
         """Return the buckets that are owed something."""
         with self._lock:

@@ -7,19 +7,19 @@ had not sent is sent by whoever comes first.
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
 import threading
 from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from falconkit.arena.lock import TAKE, flock_call
 from falconkit.arena.orphan import Orphan, contents, is_held
 from falconkit.arena.place import Place
 from falconkit.arena.series import Series, Unsent
-from falconkit.arena.slotfile import LAYOUT, Seen, SlotWriter, Which, prepare
+from falconkit.arena.slotfile import LAYOUT, Seen, Which
+from falconkit.arena.slotwriter import SlotWriter, first_free
 from falconkit.errors import ConfigurationError
 
 
@@ -174,25 +174,18 @@ class Slots:
     def _take(self, place: Place, troubles: list[tuple[str, str]]) -> SlotWriter:
         if place.path is None:
             return SlotWriter(None)
-        flock, _ = flock_call()
-        for number in range(self._max_slots):
-            fd = -1
-            try:
-                path = self._path(place.path, number)
-                fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-                if flock(fd, TAKE) == 0:
-                    prepare(fd)
-                    writer = SlotWriter(path)
-                    place.keep(fd)
-                    self.number = number
-                    return writer
-                os.close(fd)
-            except OSError as error:
-                if fd >= 0:
-                    os.close(fd)
-                troubles.append(("private", f"no slot for this worker's counts: {error}"))
-                return SlotWriter(None)
-        troubles.append(("private", f"all {self._max_slots} slots are in use"))
+        try:
+            free = first_free(path for _, path in self._paths(place.path))
+            if free is not None:
+                number, path, fd = free
+                place.keep(fd)
+                writer = SlotWriter(path)
+                self.number = number
+                return writer
+            why = f"all {self._max_slots} slots are in use"
+        except OSError as error:
+            why = f"no slot for this worker's counts: {error}"
+        troubles.append(("private", why))
         return SlotWriter(None)
 
     def _add(
@@ -206,18 +199,14 @@ class Slots:
             self._spill = SlotWriter(None)
         return self._spill.add(series.key, series.width, series.gauge)
 
-    def _path(self, folder: Path, number: int) -> Path:
-        return folder / f"{self._name}{number}"
+    def _paths(self, folder: Path) -> Iterator[tuple[int, Path]]:
+        return ((n, folder / f"{self._name}{n}") for n in range(self._max_slots))
 
     def _files(self, place: Place) -> Iterator[tuple[int, Path]]:
-        # They are taken in order, so there is none after the first that is missing.
         if place.path is None:
-            return
-        for number in range(self._max_slots):
-            path = self._path(place.path, number)
-            if not path.exists():
-                return
-            yield number, path
+            return iter(())
+        # They are taken in order, so there is none after the first that is missing.
+        return itertools.takewhile(lambda each: each[1].exists(), self._paths(place.path))
 
 
 def _sum(totals: dict[Which, list[float]], which: Which, values: list[float]) -> None:

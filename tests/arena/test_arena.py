@@ -144,8 +144,8 @@ def test_every_event_is_told_and_some_are_logged(
     heard: list[Event] = []
     arena.events.listen(heard.append)
     for number in range(250):
-        arena._degraded("contended", f"number {number + 1}")
-    arena._degraded("full", "once")
+        arena._troubles.add("contended", f"number {number + 1}")
+    arena._troubles.add("full", "once")
     assert len(heard) == 251
     assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
         "number 1",

@@ -137,13 +137,13 @@ def test_a_time_that_cannot_be_is_a_full_bucket_and_a_count(
     arena = Arena(folder, clock=clock, events=Events(heard.append))  # type: ignore[arg-type]
     buckets = arena.buckets()
     buckets.take("ann", 1.0, 2)
-    cells = buckets._opened()
+    cells = buckets._opened().cells
     (entry,) = buckets._hot.values()
     entry[7][entry[8]] = damage
     assert buckets.take("ann", 1.0, 2) == (True, 1.0)
     assert buckets.take("ann", 1.0, 2) == (True, 2.0)
     assert not buckets.take("ann", 1.0, 2)[0]
-    assert cells is buckets._opened()
+    assert cells is buckets._opened().cells
     if damage == damage:
         assert [event.what for event in heard if isinstance(event, ArenaDegraded)] == ["damaged"]
         assert arena.status()["damaged_count"] == 1

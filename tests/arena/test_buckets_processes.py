@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from falconkit.arena import Arena
-from falconkit.arena.buckets import _name
 from falconkit.clock import system_clock
 from falconkit.testing import ManualClock
 
@@ -45,9 +44,9 @@ def test_what_is_guessed_is_paid_back(folder: Path, child: Callable) -> None:
 
     def work(say: Callable) -> None:
         buckets = Arena(folder).buckets()
-        cells = buckets._opened()
+        cells = buckets._opened().cells
         which = ("one", interval, burst)
-        digest = cells.digest(_name(*which))
+        digest = buckets._opened()._digest(which)
         admitted = turn = 0
         say("ready")
         begin = system_clock.monotonic()
@@ -58,7 +57,7 @@ def test_what_is_guessed_is_paid_back(folder: Path, child: Callable) -> None:
             admitted += (
                 took("one", interval, burst)
                 if took
-                else buckets._guess(which, cells, cells.find(digest), 1)
+                else buckets._opened().guess(which, cells.find(digest), 1)
             )[0]
         say([admitted, begin, system_clock.monotonic()])
 
@@ -77,7 +76,7 @@ def test_a_killed_holder_does_not_keep_the_lock(folder: Path, child: Callable) -
     buckets = arena.buckets()
 
     def hold(say: Callable) -> None:
-        cells = buckets._opened()
+        cells = buckets._opened().cells
         for lock in cells.locks:
             assert lock.acquire()
         say("held")
@@ -98,12 +97,12 @@ def test_a_stopped_holder_does_not_stop_the_others(folder: Path, child: Callable
     assert buckets.take("ann", HOUR, 3)[0]
 
     def hold(say: Callable) -> None:
-        for lock in buckets._opened().locks:
+        for lock in buckets._opened().cells.locks:
             assert lock.acquire()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         say("held")
         signal.sigwait([signal.SIGUSR1])
-        for lock in buckets._opened().locks:
+        for lock in buckets._opened().cells.locks:
             lock.release()
         say("released")
 
@@ -132,7 +131,7 @@ def test_guesses_refill_with_time(folder: Path, child: Callable, clock: ManualCl
     buckets.take("other", 1.0, 2)
 
     def hold(say: Callable) -> None:
-        for lock in buckets._opened().locks:
+        for lock in buckets._opened().cells.locks:
             assert lock.acquire()
         say("held")
         signal.pause()
@@ -161,7 +160,7 @@ def test_a_killed_workers_own_child_keeps_no_lock(
     assert buckets.take("ann", HOUR, 2)[0]
 
     def worker(say: Callable) -> None:
-        for lock in buckets._opened().locks:
+        for lock in buckets._opened().cells.locks:
             assert lock.acquire()
         grandchild = os.fork()
         if grandchild == 0:
@@ -189,10 +188,10 @@ def test_what_was_opened_before_the_fork_is_opened_anew(folder: Path, child: Cal
     buckets = arena.buckets()
     # As with preload_app: the parent has used it, and holds its locks open.
     assert buckets.take("ann", HOUR, 3)[0]
-    parents = {lock._fd for lock in buckets._opened().locks}
+    parents = {lock._fd for lock in buckets._opened().cells.locks}
 
     def work(say: Callable) -> None:
-        say([buckets._cells is None, [os.path.exists(f"/proc/self/fd/{fd}") for fd in parents]])
+        say([buckets._ledger is None, [os.path.exists(f"/proc/self/fd/{fd}") for fd in parents]])
         say(buckets.take("ann", HOUR, 3)[0])
 
     for _ in range(2):
@@ -240,8 +239,7 @@ def test_closing_pays_what_is_owed(folder: Path, child: Callable) -> None:
     arena = Arena(folder)
     buckets = arena.buckets()
     which = ("ann", HOUR, 3)
-    cells = buckets._opened()
-    assert buckets._guess(which, cells, None, 2)[0]
+    assert buckets._opened().guess(which, None, 2)[0]
     other = Arena(folder).buckets()
     assert other.peek(*which) == 0.0
     arena.close()

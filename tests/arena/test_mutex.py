@@ -88,7 +88,7 @@ class TestMutex:
         assert buckets.take("ann", 3600.0, 3)[0]
 
         def hold(say: Callable[[Any], None]) -> None:
-            assert all(each.acquire() for each in buckets._opened().locks)
+            assert all(each.acquire() for each in buckets._opened().cells.locks)
             say("held")
             signal.pause()
 

@@ -332,7 +332,7 @@ def test_no_room_for_a_slot_makes_it_private(
     def no_room(fd: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("falconkit.arena.slotfile.reserve", no_room)
+    monkeypatch.setattr("falconkit.arena.slotwriter.reserve", no_room)
     slots = arena.slots("metrics")
     slots.series("calls", 1).add(0, 1.0)
     slots.series("calls", 1).add(0, 1.0)
@@ -357,7 +357,7 @@ def test_no_room_for_more_series_keeps_those_in_memory(
     def no_room(fd: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("falconkit.arena.slotfile.reserve", no_room)
+    monkeypatch.setattr("falconkit.arena.slotwriter.reserve", no_room)
     for turn in range(2):
         for number in range(3):
             slots.series(f"wide-{number}", 200).add(7, 1.0)
@@ -382,12 +382,12 @@ def test_a_record_that_is_not_whole_is_not_read(arena: Arena, folder: Path) -> N
     slots = arena.slots("metrics")
     slots.series("calls", 1).add(0, 1.0)
     (path,) = slot_files(folder)
-    size = files._RECORD.size
+    size = files.RECORD.size
     at = next(end for _, end in files.records(path.read_bytes(), 16))
     for broken in (
-        files._RECORD.pack(size + 8 + 16, 0, 1, 5, 0) + b"wrong",
-        files._RECORD.pack(1 << 40, 0, 1, 5, 0),
-        files._RECORD.pack(8, 0, 0, 0, 0),
+        files.RECORD.pack(size + 8 + 16, 0, 1, 5, 0) + b"wrong",
+        files.RECORD.pack(1 << 40, 0, 1, 5, 0),
+        files.RECORD.pack(8, 0, 0, 0, 0),
     ):
         with path.open("r+b") as file:
             file.seek(at)

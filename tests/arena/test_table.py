@@ -213,7 +213,9 @@ def test_names_are_those_of_files(arena: Arena, name: str, kind: str) -> None:
 
 
 def test_cells_are_well_filled_before_some_are_added(clock: ManualClock) -> None:
-    cells = Cells(Place(None, clock=clock), "load", 1, clock=clock)
+    place = Place(None, clock=clock)
+    place.seed = bytes(32)
+    cells = Cells(place, "load", 1, clock=clock)
     now = cells.now()
     loads = []
     for number in range(60_000):
