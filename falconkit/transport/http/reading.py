@@ -9,7 +9,8 @@ from typing import Any, Final
 from falconkit import errors
 from falconkit.errors import DecodeError, FalconkitError
 from falconkit.transport.http import fields
-from falconkit.transport.http.table import ROWS, MethodNotAllowed
+from falconkit.transport.http.hop import SHOULD_RETRY
+from falconkit.transport.http.table import ROWS, TRANSIENT, MethodNotAllowed
 
 _KIND: Final = {code: (kind, status) for kind, status, code in ROWS}
 # Of an answer without a code. 404, 405 and the rest tell that we called wrongly.
@@ -55,6 +56,8 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, upstream: str
     if isinstance(error, DecodeError) and isinstance(where, str):
         error.where = where
     error.upstream = upstream
+    if headers.get(SHOULD_RETRY.lower(), "").strip().lower() == "false":
+        error.final = True
     return error
 
 
@@ -63,7 +66,9 @@ def _build(
 ) -> FalconkitError:
     wait = fields.retry_after(headers)
     if issubclass(kind, errors.UpstreamFailed):
-        return kind(message, status=status, retry_after=wait)
+        failure = kind(message, status=status, retry_after=wait)
+        failure.final = status not in TRANSIENT
+        return failure
     if issubclass(kind, errors.RateLimited):
         limit, remaining = fields.quota(headers)
         return kind(message, retry_after=wait, limit=limit, remaining=remaining)
