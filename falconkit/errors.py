@@ -248,6 +248,7 @@ class RetriesExhausted(FalconkitError):
             return last
         made.causes = tuple(causes)
         made.why = why
+        made.final = True
         made.__cause__ = last
         return made
 

@@ -129,6 +129,16 @@ class Budget:
         return f"Budget(ratio={self._ratio!r}, floor={self._floor!r}, window={self._window!r})"
 
 
+def check_budget(budget: Budget | None) -> None:
+    """Check what a middleware was given.
+
+    Raises:
+        ConfigurationError: It is no `Budget`.
+    """
+    if budget is not None and not isinstance(budget, Budget):
+        raise ConfigurationError(f"budget={budget!r}: give a Budget, as Budget(ratio=0.1)")
+
+
 def deposit_of(endpoint: Callable[..., Any], budget: Budget) -> Callable[[], None]:
     """Return what deposits a call of ``endpoint``: nothing when a layer within it does.
 

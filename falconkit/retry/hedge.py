@@ -8,10 +8,10 @@ from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.layers import layer
-from falconkit.retry.budget import Budget, deposit_of
+from falconkit.retry.budget import Budget, check_budget, deposit_of
 from falconkit.retry.latency import Latency
 from falconkit.retry.race import Race
-from falconkit.retry.repeat import repeatable_of, said
+from falconkit.retry.repeat import check_told, repeatable_of, said
 from falconkit.retry.threads import Threads
 
 
@@ -56,6 +56,8 @@ def hedge(
     Raises:
         ConfigurationError: Now, when one of them cannot be used.
     """
+    check_budget(budget)
+    check_told(idempotent)
     _check(threads, quantile, warm_up, at_least)
 
     @layer("hedge", threads=repr(threads), quantile=quantile, budget=repr(budget))

@@ -11,8 +11,8 @@ from falconkit.events import Events
 from falconkit.layers import layer
 from falconkit.naming import name_of
 from falconkit.retry.again import Again, Policy
-from falconkit.retry.budget import Budget, deposit_of
-from falconkit.retry.repeat import repeatable_of, said
+from falconkit.retry.budget import Budget, check_budget, deposit_of
+from falconkit.retry.repeat import check_told, repeatable_of, said
 from falconkit.retry.stop import Stop, tries
 from falconkit.retry.wait import Uniform, Wait, full_jitter
 from falconkit.retry.when import Condition, When, as_when, transient
@@ -68,6 +68,8 @@ def retry(
         ConfigurationError: Now, when one of them cannot be used.
         RetriesExhausted: At a call that failed, together with its last error's class.
     """
+    check_budget(budget)
+    check_told(idempotent)
     policy = Policy(stop, wait, as_when(when), max_retry_after, clock, rng, events)
     now = clock.monotonic
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from falconkit.context import IDEMPOTENT_METHODS, Context
+from falconkit.errors import ConfigurationError
 from falconkit.naming import inward
 
 Repeatable = Callable[[Context], bool]
@@ -29,6 +30,16 @@ def said(endpoint: Callable[..., Any], told: bool | None) -> bool | None:
         if isinstance(has, bool):
             return has
     return None
+
+
+def check_told(told: bool | None) -> None:
+    """Check what a middleware was given.
+
+    Raises:
+        ConfigurationError: It is neither True, False nor None.
+    """
+    if told is not None and not isinstance(told, bool):
+        raise ConfigurationError(f"idempotent={told!r}: give True, False or None")
 
 
 def repeatable_of(said: bool | None) -> Repeatable:

@@ -3,8 +3,8 @@
 import pytest
 
 from falconkit.arena import Arena
-from falconkit.endpoint import chain
 from falconkit.deadline import deadline, timeout
+from falconkit.endpoint import chain
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
