@@ -38,8 +38,8 @@ class FalconkitError(Exception):
 
     Attributes:
         upstream: The service that answered this error, None when it is our own.
-        final: True when the call is not to be tried again by itself: it would fail
-            alike, or has been tried again already, here or behind us.
+        final: True when nobody further out is to try the call again by himself: it has
+            been tried again already, here or behind us, or who answered asks for that.
     """
 
     upstream: str | None = None
@@ -176,7 +176,10 @@ class UpstreamFailed(FalconkitError):
     Attributes:
         status: The status it answered with, None when there was no answer.
         retry_after: Seconds that it asked us to wait, or None.
+        lasting: True when the same call would fail alike.
     """
+
+    lasting: bool = False
 
     def __init__(
         self,

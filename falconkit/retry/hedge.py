@@ -60,7 +60,9 @@ def hedge(
     check_told(idempotent)
     _check(threads, quantile, warm_up, at_least)
 
-    @layer("hedge", threads=repr(threads), quantile=quantile, budget=repr(budget))
+    @layer(
+        "hedge", threads=repr(threads), quantile=quantile, budget=repr(budget) if budget else None
+    )
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         known = said(next, idempotent)
         if known is False:

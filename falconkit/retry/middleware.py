@@ -73,7 +73,13 @@ def retry(
     policy = Policy(stop, wait, as_when(when), max_retry_after, clock, rng, events)
     now = clock.monotonic
 
-    @layer("retry", stop=repr(stop), wait=repr(wait), when=repr(policy.when), budget=repr(budget))
+    @layer(
+        "retry",
+        stop=repr(stop),
+        wait=repr(wait),
+        when=repr(policy.when),
+        budget=repr(budget) if budget else None,
+    )
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         own = Budget(clock=clock) if budget is None else budget
         deposit = deposit_of(next, own)

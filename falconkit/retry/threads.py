@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 from falconkit.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ class Threads:
             tries, and those that lost and have not ended yet.
 
     Raises:
-        ConfigurationError: ``most`` is not a whole number, 2 or more.
+        ConfigurationError: ``most`` is not a whole number from 2 to 1024.
     """
 
     def __init__(self, most: int = 16) -> None:
@@ -39,44 +39,45 @@ class Threads:
         self._most = most
         self._lock = threading.Lock()
         self._closed = False
-        self._made: tuple[int, ThreadPoolExecutor, threading.Semaphore] | None = None
+        self._pid = 0
+        self._executor: ThreadPoolExecutor | None = None
+        self._running: set[Future[Any]] = set()
 
     def start(self, work: Callable[[], T]) -> Future[T] | None:
         """Start ``work`` in a thread of its own; None when all are busy, or after `close`."""
-        made = self._made
-        if made is None or made[0] != os.getpid():
-            made = self._make()
-        _, executor, room = made
-        if self._closed or not room.acquire(blocking=False):
-            return None
-
-        def run() -> T:
+        with self._lock:
+            executor = self._opened()
+            running = self._running
+            if self._closed or len(running) >= self._most:
+                return None
             try:
-                return work()
-            finally:
-                room.release()
+                future = executor.submit(work)
+            except RuntimeError:  # the interpreter is about to end
+                return None
+            running.add(future)
+        future.add_done_callback(running.discard)
+        return future
 
-        try:
-            return executor.submit(run)
-        except RuntimeError:  # closed meanwhile, or the interpreter is about to end
-            room.release()
-            return None
+    def close(self, seconds: float = 10.0) -> None:
+        """Wait for the calls that run, and end the threads; later calls are not hedged.
 
-    def close(self) -> None:
-        """Wait for the calls that run, and end the threads; later calls are not hedged."""
+        Args:
+            seconds: How long to wait for them at most; what runs on then, runs on.
+        """
         with self._lock:
             self._closed = True
-            made = self._made
-        if made is not None and made[0] == os.getpid():
-            made[1].shutdown(wait=True)
+            executor, running = self._executor, set(self._running)
+        if executor is not None and self._pid == os.getpid():
+            executor.shutdown(wait=False)
+            wait(running, seconds)
 
-    def _make(self) -> tuple[int, ThreadPoolExecutor, threading.Semaphore]:
-        with self._lock:
-            pid = os.getpid()
-            if self._made is None or self._made[0] != pid:
-                executor = ThreadPoolExecutor(self._most, thread_name_prefix="falconkit-hedge")
-                self._made = (pid, executor, threading.Semaphore(self._most))
-            return self._made
+    def _opened(self) -> ThreadPoolExecutor:
+        pid = os.getpid()
+        if self._executor is None or self._pid != pid:
+            self._pid = pid
+            self._running = set()
+            self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="falconkit-hedge")
+        return self._executor
 
     def __repr__(self) -> str:
         return f"Threads({self._most})"

@@ -8,6 +8,7 @@ The question is not only whether a further try may work, but whether the failed 
     UpstreamUnavailable                        no                   always
     Refused by an upstream, with retry_after   no                   always
     UpstreamFailed, UpstreamTimeout            perhaps              if it is repeatable
+    UpstreamFailed that is ``lasting``         it would fail alike  never
     OutcomeUnknown                             nobody knows         never
     any with ``final``                         it has been tried    never, by any `When`
     Refused by ourselves (CircuitOpen, ...)    no                   never: it would be again
@@ -99,7 +100,7 @@ class _Transient(When):
         if isinstance(error, UpstreamUnavailable):
             return True
         if isinstance(error, UpstreamFailed):
-            return repeatable
+            return repeatable and not error.lasting
         if isinstance(error, Refused):
             return error.upstream is not None and error.retry_after is not None
         return False

@@ -32,7 +32,7 @@ def test_a_call_whose_time_is_over_is_refused_at_once(make, late):
     clock = ManualClock(monotonic=START)
     middleware = deadline(clock=clock) if make is deadline else timeout(2, clock=clock)
     inner = Script(name="ask")
-    with pytest.raises(DeadlineExceeded, match="^deadline exceeded: ask was not called$"):
+    with pytest.raises(DeadlineExceeded, match="deadline exceeded: ask was not called"):
         middleware(inner)(Context(deadline=START - late), 7)
     assert inner.calls == []
 
@@ -95,13 +95,11 @@ def test_how_much_is_left():
 def test_a_loop_that_checks_stops():
     clock = ManualClock(monotonic=START)
     ctx = Context(deadline=START + 1.0)
-    turns = 0
+    for _ in range(4):
+        check(ctx, clock=clock)
+        clock.advance(0.25)
     with pytest.raises(DeadlineExceeded):
-        while True:
-            check(ctx, clock=clock)
-            clock.advance(0.25)
-            turns += 1
-    assert turns == 4
+        check(ctx, clock=clock)
     check(Context(), clock=clock)
 
 

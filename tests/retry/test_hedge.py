@@ -294,7 +294,7 @@ def test_closed_threads_end_and_calls_go_on_unhedged():
     assert started
     threads.close()
     threads.close()
-    assert not any(each.is_alive() for each in started)
+    wait_until(lambda: not any(each.is_alive() for each in started))
     assert threads.start(lambda: 1) is None
     call, gates = hedged(threads, "first")
     gates.go[1].set()
@@ -374,4 +374,4 @@ def test_what_cannot_work_is_said_when_it_is_built(make, why):
 def test_it_shows_what_it_was_given(threads):
     (layer,) = layers(hedge(threads)(Script(1)))
     assert layer.name == "hedge"
-    assert layer.config == {"threads": "Threads(8)", "quantile": 0.95, "budget": "None"}
+    assert layer.config == {"threads": "Threads(8)", "quantile": 0.95, "budget": None}

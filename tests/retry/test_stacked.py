@@ -118,9 +118,9 @@ class Inner:
         return outcome
 
 
-def call(stack, inner, bench, given):
+def call(stack, inner, bench, about):
     """Make one call and check what holds of each."""
-    left, method, retried = given
+    left, method, retried = about
     clock = bench.clock
     began = clock.monotonic()
     ctx = Context(method=method, deadline=None if left is None else began + left)
@@ -159,8 +159,8 @@ def check(names, script, calls):
     stack = chain(*(LAYERS[name](bench) for name in names))(inner)
     began = bench.clock.monotonic()
     retries = made_in_all = 0
-    for given in calls:
-        made = call(stack, inner, bench, given)
+    for about in calls:
+        made = call(stack, inner, bench, about)
         made_in_all += len(made.starts)
         retries += max(0, len(made.starts) - 1)
     lasted = bench.clock.monotonic() - began

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from falconkit import Context
 from falconkit.context import ATTEMPT, QUEUE_TIME, Key
 from falconkit.deadline import deadline
-from falconkit.errors import OutcomeUnknown, RetriesExhausted, UpstreamUnavailable
+from falconkit.errors import OutcomeUnknown, RetriesExhausted, UpstreamFailed, UpstreamUnavailable
 from falconkit.events import Events
 from falconkit.testing import ManualClock
 from falconkit.testing.peer import Peer, answer
 from falconkit.transport.http import Request, extractors
 from falconkit.transport.http.client import Client
-from falconkit.transport.http.status import error_of
+from falconkit.transport.http.status import error_of, headers_of
 from tests.transport.serving import client, environ, make
 
 NOW = 1_000.0
@@ -236,22 +236,46 @@ def test_an_answer_that_wants_no_further_try_is_final(said, final):
 
 
 @pytest.mark.parametrize(
-    ("status", "final"),
+    ("status", "lasting"),
     [(500, False), (502, False), (503, False), (504, False), (404, True), (418, True), (501, True)],
 )
-def test_a_failure_that_would_be_the_same_again_is_final(status, final):
-    assert error_of(status, {}, b"", "users").final is final
+def test_a_failure_that_would_be_the_same_again_is_lasting(status, lasting):
+    assert error_of(status, {}, b"", "users").lasting is lasting
 
 
-@pytest.mark.parametrize("reply", [b"no json", b'"text"'])
-def test_an_answer_that_cannot_be_read_is_final(reply):
-    with Peer(answer(200, reply), answer(302)) as peer:
+@pytest.mark.parametrize("reply", [answer(200, b"no json"), answer(200, b'"text"'), answer(302)])
+def test_an_answer_that_cannot_be_used_is_lasting(reply):
+    with Peer(reply) as peer:
         ask = Client("GET", peer.url, returns=int)
-        for _ in range(2):
-            with pytest.raises(Exception, match="answered") as raised:
-                ask(Context(), None)
-            assert raised.value.final is True
+        with pytest.raises(UpstreamFailed) as raised:
+            ask(Context(), None)
         ask.close()
+    assert raised.value.lasting is True
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "again"),
+    [
+        (400, "decode_error", False),
+        (401, "unauthenticated", False),
+        (403, "forbidden", False),
+        (404, "no_such_path", False),
+        (409, "failed", False),
+        (418, "?", False),
+        (429, "rate_limited", True),
+        (500, "internal_error", True),
+        (503, "overloaded", True),
+        (503, "outcome_unknown", True),
+        (504, "deadline_exceeded", True),
+    ],
+)
+def test_our_caller_is_told_what_would_fail_alike_behind_us(status, code, again):
+    body = b'{"code": "%s"}' % code.encode()
+    error = error_of(status, {"Content-Type": "application/problem+json"}, body, "users")
+    assert (("X-Should-Retry", "false") not in headers_of(error)) == again
+    error.upstream = None
+    if code != "?":
+        assert ("X-Should-Retry", "false") not in headers_of(error), "our own errors say it all"
 
 
 def test_an_outcome_that_is_unknown_stays_final():

@@ -79,7 +79,7 @@ class Failures:
     def failed(self, message: str, status: int | None = None) -> UpstreamFailed:
         """Return the error of an answer that is of no use."""
         failure = UpstreamFailed(message, upstream=self._service, status=status)
-        failure.final = status is not None and status not in TRANSIENT
+        failure.lasting = status is not None and status not in TRANSIENT
         return failure
 
     def _perhaps_run(self, error: FalconkitError) -> FalconkitError:

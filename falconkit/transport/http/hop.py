@@ -23,7 +23,10 @@ ATTEMPT_HEADER: Final = "X-Request-Attempt"
 """The header that tells which try of a call this is, from 2 on; a first try has none."""
 
 SHOULD_RETRY: Final = "X-Should-Retry"
-"""``false`` in an answer: the call has been tried again already, or would fail alike."""
+"""``false`` in an answer: the call has been tried again already, or would fail alike.
+
+Some public APIs send it, and their clients obey it: Stripe's under a longer name.
+"""
 
 LONGEST: Final = 86_400.0
 """Seconds that a call may last; who says more is taken to have said this."""

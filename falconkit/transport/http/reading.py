@@ -67,7 +67,7 @@ def _build(
     wait = fields.retry_after(headers)
     if issubclass(kind, errors.UpstreamFailed):
         failure = kind(message, status=status, retry_after=wait)
-        failure.final = status not in TRANSIENT
+        failure.lasting = status not in TRANSIENT
         return failure
     if issubclass(kind, errors.RateLimited):
         limit, remaining = fields.quota(headers)
