@@ -40,10 +40,13 @@ class FalconkitError(Exception):
         upstream: The service that answered this error, None when it is our own.
         final: True when nobody further out is to try the call again by himself: it has
             been tried again already, here or behind us, or who answered asks for that.
+        perhaps_run: True when a service answered this that may have done a part of
+            the call, though by its class the error says that nothing was done.
     """
 
     upstream: str | None = None
     final: bool = False
+    perhaps_run: bool = False
 
 
 class ConfigurationError(FalconkitError, ValueError):

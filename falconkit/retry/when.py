@@ -7,6 +7,7 @@ The question is not only whether a further try may work, but whether the failed 
     =========================================  ===================  ====================
     UpstreamUnavailable                        no                   always
     Refused by an upstream, with retry_after   no                   always
+    both, with ``perhaps_run``                 perhaps, in part     if it is repeatable
     UpstreamFailed, UpstreamTimeout            perhaps              if it is repeatable
     UpstreamFailed that is ``lasting``         it would fail alike  never
     OutcomeUnknown                             nobody knows         never
@@ -98,11 +99,11 @@ def as_when(given: When | Condition) -> When:
 class _Transient(When):
     def holds(self, error: Exception, repeatable: bool, /) -> bool:
         if isinstance(error, UpstreamUnavailable):
-            return True
+            return repeatable or not error.perhaps_run
         if isinstance(error, UpstreamFailed):
             return repeatable and not error.lasting
-        if isinstance(error, Refused):
-            return error.upstream is not None and error.retry_after is not None
+        if isinstance(error, Refused) and error.upstream is not None:
+            return error.retry_after is not None and (repeatable or not error.perhaps_run)
         return False
 
     def __repr__(self) -> str:

@@ -125,7 +125,20 @@ ALWAYS = [
     above(CircuitOpen(retry_after=1.0)),
     above(Overloaded(retry_after=0.0)),
 ]
-IF_REPEATABLE = [UpstreamFailed("x", status=500), UpstreamFailed("x"), UpstreamTimeout("x")]
+
+
+def in_part(error):
+    error.perhaps_run = True
+    return error
+
+
+IF_REPEATABLE = [
+    in_part(UpstreamUnavailable("x", status=503)),
+    in_part(above(CircuitOpen(retry_after=1.0))),
+    UpstreamFailed("x", status=500),
+    UpstreamFailed("x"),
+    UpstreamTimeout("x"),
+]
 NEVER = [
     RateLimited(retry_after=1.0),
     CircuitOpen(retry_after=1.0),

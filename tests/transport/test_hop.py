@@ -278,6 +278,27 @@ def test_our_caller_is_told_what_would_fail_alike_behind_us(status, code, again)
         assert ("X-Should-Retry", "false") not in headers_of(error), "our own errors say it all"
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "headers", "perhaps"),
+    [
+        (503, "overloaded", {"Retry-After": "1"}, False),
+        (429, "rate_limited", {"Retry-After": "1"}, False),
+        (503, "refused", {"Retry-After": "1"}, False),
+        (503, "circuit_open", {"Retry-After": "1"}, True),
+        (503, "no_instance", {"Retry-After": "1"}, True),
+        (503, "upstream_unavailable", {"Retry-After": "1"}, True),
+        (503, "", {"Retry-After": "1"}, False),
+        (503, "", {}, True),
+        (503, "overloaded", {}, False),
+        (429, "", {}, False),
+    ],
+)
+def test_an_answer_that_does_not_say_that_nothing_was_done(status, code, headers, perhaps):
+    body = b'{"code": "%s"}' % code.encode()
+    kind = {"Content-Type": "application/problem+json"} if code else {}
+    assert error_of(status, kind | headers, body, "users").perhaps_run is perhaps
+
+
 def test_an_outcome_that_is_unknown_stays_final():
     with Peer(answer(504, b"", {"Content-Length": "0", "X-Should-Retry": "false"})) as peer:
         ask = Client("POST", peer.url)
