@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context, chain, layers
@@ -37,6 +37,7 @@ def test_a_call_whose_time_is_over_is_refused_at_once(make, late):
     assert inner.calls == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.001, 86_400), min_size=1, max_size=5),
     st.one_of(st.none(), st.floats(-10, 86_400)),

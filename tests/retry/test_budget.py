@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit.errors import ConfigurationError
@@ -61,6 +61,7 @@ class Model:
         return sum(int((at - self.start) / self.slot + 1e-9) >= first for at in times)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(

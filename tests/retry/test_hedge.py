@@ -301,6 +301,18 @@ def test_closed_threads_end_and_calls_go_on_unhedged():
     assert call(GET, 7) == "first"
 
 
+def test_when_no_thread_can_be_started_any_more_calls_go_on_unhedged(threads, monkeypatch):
+    threads.start(lambda: 1).result(PATIENCE)
+
+    def over(*args):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(threads._executor, "submit", over)
+    call, gates = hedged(threads, "first")
+    gates.go[1].set()
+    assert call(GET, 7) == "first"
+
+
 def test_nothing_is_started_before_the_first_call():
     before = threading.active_count()
     threads = Threads(4)

@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit.errors import (
@@ -86,11 +86,13 @@ def test_values_are_equal_by_what_they_say_and_cannot_be_changed():
             one.one = other
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 200))
 def test_tries_counts_the_first(most, made):
     assert tries(most).reached(made, 0.0) == (made >= most)
 
 
+@settings(deadline=None)
 @given(st.booleans(), st.booleans(), st.booleans())
 def test_stops_combine_as_their_signs_say(a, b, c):
     one, two, three = (tries(1) if each else tries(2) for each in (a, b, c))
@@ -98,6 +100,7 @@ def test_stops_combine_as_their_signs_say(a, b, c):
     assert ((one | two) & three).reached(1, 0.0) == ((a or b) and c)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000), st.floats(0.001, 10), st.floats(1, 100), st.floats(0, 1))
 def test_jitter_stays_within_its_bounds_however_often(retry, base, times, chance):
     cap = base * times

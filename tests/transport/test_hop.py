@@ -1,7 +1,7 @@
 """What services tell each other of a call: time left, the try's number, whether to try again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context
@@ -65,6 +65,7 @@ def test_a_callers_timeout_is_believed_within_bounds_and_else_not_there(told, se
     assert extractors.deadline(clock=clock)(req, Context()).deadline == wanted
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_header_breaks_a_request(text):
     clock = ManualClock(monotonic=NOW)
