@@ -1,0 +1,285 @@
+"""An endpoint that sends each call to one of many."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from falconkit.clock import Clock, system_clock
+from falconkit.context import INSTANCE, Context
+from falconkit.errors import ConfigurationError, NoInstance
+from falconkit.events import Events, InstanceEjected, InstanceReturned, TooFewHealthy
+from falconkit.naming import named
+from falconkit.sd.eligible import eligible
+from falconkit.sd.endpointer import Endpointer, Live, Roster
+from falconkit.sd.load import PeakEwma
+from falconkit.sd.member import Member
+from falconkit.sd.outliers import Outliers, answered, at_fault
+from falconkit.sd.policy import Members, Observer, Pick, Policy
+from falconkit.sd.process import PerProcess
+from falconkit.sd.slowstart import easing
+from falconkit.sd.telling import tell
+
+_LOG = logging.getLogger("falconkit.sd")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What is chosen from, until it changes.
+
+    Attributes:
+        roster: The set that it was made of.
+        pick: Chooses.
+        until: When it is to be made anew.
+        panicking: Whether all serve for want of well ones.
+    """
+
+    roster: Roster | None
+    pick: Pick
+    until: float
+    panicking: bool = False
+
+
+class Balancer:
+    """An endpoint that sends each call to one of an `Endpointer`'s members.
+
+    Tries nothing twice: that is a retry around it, and each try is sent to the member
+    that is best then. Who was asked is in the context of what stands inside
+    (`falconkit.context.INSTANCE`), and in a note for what stands outside (`Asked`).
+
+    >>> from falconkit.context import Asked
+    >>> from falconkit.sd.static import Static
+    >>> endpointer = Endpointer(
+    ...     Static("10.0.0.1:80"), lambda instance: lambda ctx, request: request.upper()
+    ... )
+    >>> uppercase = Balancer(endpointer)
+    >>> ctx = Context()
+    >>> uppercase(ctx, "hi"), ctx.notes.of(Asked)
+    ('HI', (Asked('10.0.0.1:80'),))
+    >>> uppercase.close()
+
+    Args:
+        endpointer: Has the members.
+        by: Chooses among them; `PeakEwma` when None.
+        name: The endpoint's name; the service's when None.
+        outliers: When a member that fails is sent away; never when None.
+        counts: Whether a failure counts against its member, see `at_fault`.
+        slow_start: Seconds in which a member that came, or came back, takes up its share.
+        panic: The share of well members under which all are used; 0 turns that off, so
+            that a call is refused when none is well.
+        zone: The client's zone, whose members are preferred; "" for none.
+        events: Who hears of ejections; the call's own listeners when None.
+        clock: Whose seconds these are.
+        rng: Chance, for tests; when None each process has its own.
+
+    Raises:
+        ConfigurationError: A value cannot be used.
+    """
+
+    def __init__(
+        self,
+        endpointer: Endpointer,
+        by: Policy | None = None,
+        *,
+        name: str | None = None,
+        outliers: Outliers | None = Outliers(),  # noqa: B008 - it cannot be changed
+        counts: Callable[[BaseException], bool] = at_fault,
+        slow_start: float = 0.0,
+        panic: float = 0.5,
+        zone: str = "",
+        events: Events | None = None,
+        clock: Clock = system_clock,
+        rng: random.Random | None = None,
+    ) -> None:
+        if not 0 <= panic <= 1 or not 0 <= slow_start <= 3600:
+            raise ConfigurationError(
+                f"panic is 0 to 1 and slow_start 0 to 3600 s, got {panic!r} and {slow_start!r}"
+            )
+        self._policy: Policy = PeakEwma() if by is None else by
+        if not callable(getattr(self._policy, "over", None)):
+            raise ConfigurationError(f"by= chooses a member, as RoundRobin() does, got {by!r}")
+        self.__endpoint__ = name or endpointer.service
+        named(self.__endpoint__)  # refuses what cannot be a name
+        self._endpointer = endpointer
+        self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
+        self._outliers, self._counts = outliers, counts
+        self._slow_start, self._panic, self._zone = slow_start, panic, zone
+        self._events = events
+        self._now = clock.monotonic
+        self._here = PerProcess(lambda: _Here(endpointer.live(), rng or random.Random()))
+
+    def __call__(self, ctx: Context, request: Any, /) -> Any:
+        """Send the call to the member that is best now.
+
+        Raises:
+            NoInstance: There is none.
+        """
+        started, member = self._enter(ctx, request)
+        ctx.notes.leave(member.asked)
+        try:
+            result = member.endpoint(ctx.having(INSTANCE, member.address), request)
+        except BaseException as error:
+            self._failed(ctx, member, started, error)
+            raise
+        member.in_flight -= 1
+        if member.streak:
+            member.streak = 0
+        if self._observe is not None:
+            now = self._now()
+            self._observe(member, now - started, now, False)
+        if member.retired:
+            self._last_out(member)
+        return result
+
+    def pick(self, ctx: Context, request: Any) -> Member:
+        """Return the member that a call would be sent to now.
+
+        Raises:
+            NoInstance: There is none.
+        """
+        # PERF: 0.4 us by turns, 1.1 us by PeakEwma, the set's size not mattering.
+        return self._pick(ctx, request, self._now())
+
+    def close(self) -> None:
+        """Close the endpointer, and with it every member's endpoint."""
+        self._endpointer.close()
+
+    def status(self) -> list[dict[str, object]]:
+        """Return what this process knows of each member, for people."""
+        now = self._now()
+        return [
+            {
+                "instance": each.address,
+                "zone": each.instance.zone,
+                "healthy": each.instance.healthy,
+                "in_flight": each.in_flight,
+                "latency": each.latency,
+                "failures_in_a_row": each.streak,
+                "ejected_for": max(0.0, each.ejected_until - now),
+            }
+            for each in self._endpointer.roster().members
+        ]
+
+    def __repr__(self) -> str:
+        return f"Balancer({self.__endpoint__!r}, {self._policy!r})"
+
+    def _pick(self, ctx: Context, request: Any, now: float) -> Member:
+        here = self._here.get()
+        view = here.view
+        if now >= view.until or here.live.roster is not view.roster:
+            view = self._renew(here, ctx)
+        return view.pick(ctx, request, now)
+
+    def _enter(self, ctx: Context, request: Any) -> tuple[float, Member]:
+        while True:
+            now = self._now()
+            member = self._pick(ctx, request, now)
+            member.in_flight += 1
+            if not member.retired:
+                return now, member
+            # It left the set just now, and its endpoint may be closed already.
+            member.in_flight -= 1
+            self._last_out(member)
+
+    def _last_out(self, member: Member) -> None:
+        if member.in_flight == 0:
+            member.close()
+
+    def _failed(self, ctx: Context, member: Member, started: float, error: BaseException) -> None:
+        member.in_flight -= 1
+        if member.retired:
+            self._last_out(member)
+        fault = self._is_fault(error)
+        if not fault and not answered(error):
+            return  # nothing was sent, or the caller gave up: it tells nothing of the member
+        now = self._now()
+        if self._observe is not None:
+            self._observe(member, now - started, now, fault)
+        if not fault:
+            member.streak = 0
+            return
+        member.streak += 1
+        if self._outliers is not None and member.streak >= self._outliers.after:
+            self._eject(self._outliers, ctx, member, now)
+
+    def _is_fault(self, error: BaseException) -> bool:
+        try:
+            return self._counts(error)
+        except Exception:
+            _LOG.exception("counts= of %s failed on %r", self.__endpoint__, type(error))
+            return False
+
+    def _eject(self, outliers: Outliers, ctx: Context, member: Member, now: float) -> None:
+        here = self._here.get()
+        with here.lock:
+            seconds = outliers.eject(member, self._endpointer.roster().members, now)
+            if seconds:
+                here.view = here.stale()
+        if seconds:
+            told = InstanceEjected(self._endpointer.service, member.address, seconds)
+            tell(self._events or ctx.events, told)
+
+    def _renew(self, here: _Here, ctx: Context) -> View:
+        now = self._now()
+        roster = self._endpointer.believed(math.inf if ctx.deadline is None else ctx.deadline - now)
+        with here.lock:
+            before = here.view
+            if before.roster is roster and now < before.until:
+                return before  # another thread has made it meanwhile
+            returned = self._returned(roster.members, now)
+            chosen, panicking = eligible(roster.members, now, panic=self._panic, zone=self._zone)
+            if not chosen:
+                back = min((each.ejected_until for each in roster.members), default=now)
+                raise NoInstance(retry_after=max(1.0, back - now))
+            pick, warm = easing(
+                self._policy.over(chosen, here.rng), chosen, now, self._slow_start, here.rng
+            )
+            view = here.view = View(
+                roster, pick, min(warm, roster.until, _next_return(roster.members, now)), panicking
+            )
+        events = self._events or ctx.events
+        for member in returned:
+            tell(events, InstanceReturned(self._endpointer.service, member.address))
+        if panicking and not before.panicking:
+            well = sum(each.instance.healthy and not each.ejected_until > now for each in chosen)
+            tell(events, TooFewHealthy(self._endpointer.service, well, len(chosen)))
+        return view
+
+    def _returned(self, members: Members, now: float) -> list[Member]:
+        returned = [
+            each
+            for each in members
+            if each.ejected_until and each.since < each.ejected_until <= now
+        ]
+        for each in returned:
+            each.since = each.ejected_until
+        return returned
+
+
+class _Here:
+    """What one process chooses from."""
+
+    def __init__(self, live: Live, rng: random.Random) -> None:
+        self.live = live
+        self.lock = threading.Lock()
+        self.rng = rng
+        self.view = View(None, _nobody, -math.inf)
+
+    def stale(self) -> View:
+        """Return the view, to be made anew at the next call."""
+        return View(None, self.view.pick, -math.inf, self.view.panicking)
+
+
+def _nobody(ctx: Context, request: Any, now: float) -> Member:
+    raise NoInstance(retry_after=1.0)
+
+
+def _next_return(members: Members, now: float) -> float:
+    return min(
+        (each.ejected_until for each in members if each.ejected_until > now), default=math.inf
+    )
