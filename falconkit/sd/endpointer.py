@@ -138,9 +138,9 @@ class Endpointer:
 
     def close(self) -> None:
         """Stop listening and close every endpoint; one that is in use when its call ends."""
-        self._closed = True
+        already, self._closed = self._closed, True
         here = self._here.found()
-        if here is None:
+        if here is None or already:
             return
         self._instancer.forget(here.hear)
         with here.lock:

@@ -132,7 +132,9 @@ def read_address(address: str, **more: object) -> Instance | Unusable:
         return Unusable(address[:80], str(error)[:200])
 
 
-def _check_host(host: str) -> None:
+def _check_host(host: object) -> None:
+    if not isinstance(host, str):
+        raise ConfigurationError(f"a host is a name or an address, got {str(host)[:80]!r}")
     if ":" in host or host.rpartition(".")[2].isdigit():
         try:
             found = ipaddress.ip_address(host)

@@ -61,14 +61,15 @@ def _in_flight(member: Member) -> int:
 
 
 class PeakEwma:
-    """Power of two choices over a peak-sensitive moving average of the latency: the default.
+    """Power of two choices over a decaying peak of the latency: the default.
 
-    Of two members drawn by weight it takes the one whose average latency, times the calls
-    that would then be running there, is less. The average jumps up to a latency that is
-    higher and decays to one that is lower, so that a member which turns slow is left at
-    once and comes back by and by (Finagle's ``p2cPeakEwma``). A member not known yet is
-    asked at once, by one call at a time. A failed call counts as one that took
-    twice the average, 0.1 s at least: failing fast must not look like being fast.
+    Of two members drawn by weight it takes the one whose latency, times the calls that
+    would then be running there, is less. The latency jumps up to one that is higher and
+    decays while none is, so that a member which turns slow is left at once and comes
+    back by and by. That is Finagle's ``p2cPeakEwma``, whose average decays at each
+    choice. A member not known yet is asked at once, by one call at a time. A
+    failed call counts as one that took twice as long as the last, 0.1 s at least: failing
+    fast must not look like being fast.
 
     Args:
         decay: The seconds in which a past latency loses 63 % of its weight.
@@ -115,11 +116,10 @@ class PeakEwma:
 
     def observe(self, member: Member, elapsed: float, now: float, failed: bool) -> None:
         """See `Observer.observe`."""
-        latency, gone = member.latency, now - member.seen_at
-        kept = math.exp(-gone / self._decay) if gone > 0 else 1.0
+        gone = max(0.0, now - member.seen_at)
+        decayed = member.latency * math.exp(-gone / self._decay)
         if failed:
-            elapsed = max(elapsed, 2 * latency * kept, FAILED)
-        decayed = latency * kept + elapsed * (1.0 - kept)
+            elapsed = max(elapsed, 2 * decayed, FAILED)
         # Never 0.0, which says that it is not known.
         member.latency, member.seen_at = max(elapsed, decayed, 1e-9), now
 

@@ -27,7 +27,7 @@ class Member:
         endpoint: Calls it.
         asked: The note that a call to it leaves.
         in_flight: Calls that are running.
-        latency: The decaying average of its latency, in seconds; 0.0 until it is known.
+        latency: The decaying peak of its latency, in seconds; 0.0 until it is known.
         seen_at: When that was measured.
         streak: Failures in a row.
         ejected_until: When it may be asked again; 0.0 if it may now.

@@ -42,7 +42,8 @@ def subset(size: int, *, client: int) -> Callable[[tuple[Instance, ...]], tuple[
             return instances
         dealt_in, part = divmod(client, parts)
         dealt = sorted(instances, key=lambda each: _place(dealt_in, each.address))
-        return tuple(sorted(dealt[part::parts], key=lambda each: (each.host, each.port)))
+        begin, end = part * len(dealt) // parts, (part + 1) * len(dealt) // parts
+        return tuple(sorted(dealt[begin:end], key=lambda each: (each.host, each.port)))
 
     return narrow
 
