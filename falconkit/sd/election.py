@@ -105,6 +105,9 @@ class Election:
             if alone:
                 last()
         finally:
+            # By hand: a child that was forked just now may still have the files open, too.
+            for fd in self._fds.values():
+                self._flock(fd, UNLOCK)
             self._forget()
 
     def _found(self) -> Path | None:

@@ -58,12 +58,12 @@ def etcd_service(
     Wire(url, headers=headers, timeout=timeout)  # refuses now what cannot be used
 
     def rounds(stop: Stop) -> Iterator[Entries]:
-        wire = Wire(url, headers=headers, timeout=timeout)
+        wire = Wire(url, headers=headers, timeout=timeout, stop=stop)
         try:
             while not stop:
                 kept, revision = _read(wire, folder)
                 yield _entries(kept)
-                for changes in _watch(wire, folder, revision + 1, stop):
+                for changes in _watch(wire, folder, revision + 1):
                     for event in changes:
                         _apply(kept, event)
                     yield _entries(kept)
@@ -100,34 +100,33 @@ class EtcdRegistry:
         _folder(prefix, "x")
         self._prefix = prefix
         self._wire = Wire(url, headers=headers, timeout=timeout)
-        self._lease: str | None = None
+        self._leases: dict[str, str] = {}
 
     def keep(self, service: str, instance: Instance, ttl: float) -> None:
         """See `Registry.keep`."""
         key = _folder(self._prefix, service) + instance.address
-        if self._lease is not None and not self._renewed(self._lease):
-            self._lease = None
-        if self._lease is None:
+        lease = self._leases.get(key)
+        if lease is None or not self._renewed(lease):
             # Whole seconds, and etcd may make them more.
             granted = self._ask("/v3/lease/grant", {"TTL": str(max(1, round(ttl)))})
-            self._lease = str(granted["ID"])
+            lease = self._leases[key] = str(granted["ID"])
         here = self._ask("/v3/kv/range", {"key": _b64(key)}).get("kvs", [])
         value = _b64(dump(instance))
         # Somebody may have removed it, or put it there under a lease that will end.
-        if not here or str(here[0].get("lease")) != self._lease or here[0].get("value") != value:
-            self._ask("/v3/kv/put", {"key": _b64(key), "value": value, "lease": self._lease})
+        if not here or str(here[0].get("lease")) != lease or here[0].get("value") != value:
+            self._ask("/v3/kv/put", {"key": _b64(key), "value": value, "lease": lease})
 
     def drop(self, service: str, instance: Instance) -> None:
         """See `Registry.drop`."""
         key = _folder(self._prefix, service) + instance.address
         self._ask("/v3/kv/deleterange", {"key": _b64(key)})
-        lease, self._lease = self._lease, None
+        lease = self._leases.pop(key, None)
         if lease is not None:
             self._ask("/v3/lease/revoke", {"ID": lease})
 
     def close(self) -> None:
         """See `Registry.close`."""
-        self._lease = None
+        self._leases.clear()
         self._wire.close()
 
     def _renewed(self, lease: str) -> bool:
@@ -150,10 +149,10 @@ def _read(wire: Wire, folder: str) -> tuple[dict[str, bytes], int]:
         raise OSError(f"etcd's answer cannot be understood: {error!r}") from error
 
 
-def _watch(wire: Wire, folder: str, revision: int, stop: Stop) -> Iterator[list[Any]]:
+def _watch(wire: Wire, folder: str, revision: int) -> Iterator[list[Any]]:
     """Yield changes until all is to be read anew."""
     ask = {"create_request": {**_range(folder), "start_revision": str(revision)}}
-    for line in wire.lines("POST", "/v3/watch", ask, wait=_LOOK_AGAIN, stop=stop):
+    for line in wire.lines("POST", "/v3/watch", ask, wait=_LOOK_AGAIN):
         message = _mapping(json.loads(line))
         result = message.get("result", {})
         if result.get("canceled") or message.get("error", {}).get("grpc_code") == _COMPACTED:

@@ -52,4 +52,4 @@ class Stop:
             yield
         finally:
             with self._lock:
-                self._wakes = [each for each in self._wakes if each is not wake]
+                self._wakes = [each for each in self._wakes if each != wake]

@@ -59,6 +59,7 @@ class Wire:
         headers: Sent with every question.
         timeout: Seconds to connect, and for each wait for an answer's bytes.
         tls: TLS settings; the system's certificates when None.
+        stop: Breaks whatever is waited for when it is set.
 
     Raises:
         ConfigurationError: A URL cannot be used.
@@ -71,6 +72,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         timeout: float = 2.0,
         tls: ssl.SSLContext | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._servers = [_server(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not self._servers or not 0 < timeout <= 600:
@@ -79,17 +81,10 @@ class Wire:
             )
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._timeout, self._tls = timeout, tls
+        self._stop = Stop() if stop is None else stop
         self._connection: http.client.HTTPConnection | None = None
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        wait: float = 0.0,
-        stop: Stop | None = None,
-    ) -> Answer:
+    def ask(self, method: str, path: str, body: object = None, *, wait: float = 0.0) -> Answer:
         """Ask, and return the whole answer, whatever its status.
 
         Args:
@@ -97,12 +92,11 @@ class Wire:
             path: Path and query.
             body: Sent as JSON; nothing when None.
             wait: Seconds that the registry may take beyond the timeout.
-            stop: Breaks the wait when it is set.
 
         Raises:
             OSError: No answer came.
         """
-        with (stop or Stop()).waking(self.abort):
+        with self._stop.waking(self.abort):
             response = self._send(method, path, body, wait)
             try:
                 content = response.read(_LARGEST + 1)
@@ -112,19 +106,17 @@ class Wire:
                 raise self._lost(ValueError(f"over {_LARGEST} bytes"))
             return Answer(response.status, response.headers, content)
 
-    def lines(
-        self, method: str, path: str, body: object, *, wait: float, stop: Stop
-    ) -> Iterator[bytes]:
+    def lines(self, method: str, path: str, body: object, *, wait: float) -> Iterator[bytes]:
         """Ask, and yield the answer's lines as they come, until ``wait`` seconds bring none.
 
         Raises:
             OSError: The answer is an error, or has ended.
         """
-        with stop.waking(self.abort):
+        with self._stop.waking(self.abort):
             response = self._send(method, path, body, wait)
             if response.status >= 300:
                 raise self._lost(OSError(f"{response.status} {response.read(200)!r}"))
-            while not stop:
+            while not self._stop:
                 try:
                     line = response.readline(_LONGEST_LINE + 1)
                 except TimeoutError:
@@ -166,6 +158,8 @@ class Wire:
         if self._connection is None:
             self._connection = self._open(server)
             self._connection.connect()
+            if self._stop:
+                raise OSError("it was told to stop")
         connection = self._connection
         connection.sock.settimeout(self._timeout + wait)
         headers = dict(self._headers)
