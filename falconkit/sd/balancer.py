@@ -67,6 +67,8 @@ class Balancer:
         endpointer: Has the members.
         by: Chooses among them; `PeakEwma` when None.
         name: The endpoint's name; the service's when None.
+        idempotent: What a retry around it is to know: whether a call that may have run
+            may run again. None says nothing.
         outliers: When a member that fails is sent away; never when None.
         counts: Whether a failure counts against its member, see `at_fault`.
         slow_start: Seconds in which a member that came, or came back, takes up its share.
@@ -87,6 +89,7 @@ class Balancer:
         by: Policy | None = None,
         *,
         name: str | None = None,
+        idempotent: bool | None = None,
         outliers: Outliers | None = Outliers(),  # noqa: B008 - it cannot be changed
         counts: Callable[[BaseException], bool] = at_fault,
         slow_start: float = 0.0,
@@ -105,6 +108,7 @@ class Balancer:
             raise ConfigurationError(f"by= chooses a member, as RoundRobin() does, got {by!r}")
         self.__endpoint__ = name or endpointer.service
         named(self.__endpoint__)  # refuses what cannot be a name
+        self.idempotent = idempotent
         self._endpointer = endpointer
         self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
         self._outliers, self._counts = outliers, counts

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from falconkit.errors import ConfigurationError
 from falconkit.sd.instance import Instance, Unusable
-from falconkit.sd.instancer import Listener, Snapshot
+from falconkit.sd.instancer import Instancer, Listener, Snapshot
 from falconkit.sd.process import PerProcess
 from falconkit.sd.stop import Stop
 
@@ -21,10 +21,11 @@ _FIRST_RETRY = 0.1
 _LAST_JOIN = 5.0
 
 Entries: TypeAlias = Iterable[Instance | Unusable]
-Rounds: TypeAlias = Callable[[Stop], Iterator[Entries]]
+Rounds: TypeAlias = Callable[[Stop], Iterator[Entries | Snapshot]]
 """Yields the whole set again and again, waiting in between by its `Stop`; raises when it cannot.
 
-After it has raised it is called anew, a little later each time.
+After it has raised it is called anew, a little later each time. One that looks at another
+`Instancer` yields snapshots, which pass as they are.
 """
 
 
@@ -53,6 +54,7 @@ class Discovery:
         most: How many entries an answer may have; one with more counts as a failure.
         retry: The longest wait after a failure, in seconds: it doubles from 0.1 s,
             by half at random, lest all clients of a registry come back at once.
+        closes: Another instancer that it looks at, to be closed with it.
         rng: Chance, for tests.
 
     Raises:
@@ -66,6 +68,7 @@ class Discovery:
         name: str,
         most: int = 10_000,
         retry: float = 5.0,
+        closes: Instancer | None = None,
         rng: random.Random | None = None,
     ) -> None:
         if most < 1 or not 0 < retry <= 3600:
@@ -75,6 +78,7 @@ class Discovery:
         self._rounds, self._name = rounds, name
         self._most, self._retry = most, retry
         self._rng = rng
+        self._closes = closes
         self._last = Snapshot()
         self._closed = False
         self._here = PerProcess(lambda: _Watch(self))
@@ -101,6 +105,8 @@ class Discovery:
         watch = self._here.found()
         if watch is not None:
             watch.end()
+        if self._closes is not None:
+            self._closes.close()
 
     def __repr__(self) -> str:
         return f"Discovery({self._name!r})"
@@ -114,12 +120,15 @@ class Discovery:
         while not stop:
             try:
                 with closing(self._rounds(stop)) as rounds:  # type: ignore[type-var]
-                    for entries in rounds:
-                        instances, unusable = settle(entries, self._most)
+                    for found in rounds:
+                        failures = 0
+                        if isinstance(found, Snapshot):
+                            tell(found)
+                            continue
+                        instances, unusable = settle(found, self._most)
                         if unusable != refused:
                             refused = unusable
                             self._warn(unusable)
-                        failures = 0
                         tell(Snapshot(instances))
             except Exception as error:  # whatever it is, the last known set is served on
                 if not stop:

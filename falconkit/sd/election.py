@@ -30,6 +30,9 @@ class Election:
     >>> election.leave(lambda: print("the last one"))
     the last one
 
+    Attributes:
+        directory: The run directory, once it is known; None for a process that is alone.
+
     Args:
         name: What is elected for; processes of one name are candidates.
         directory: The run directory; the process's own when None.
@@ -44,7 +47,8 @@ class Election:
         clock: Clock = system_clock,
     ) -> None:
         self._name = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
-        self._directory = directory
+        self.directory: Path | None = None
+        self._given = directory
         self._clock = clock
         self._flock, _ = flock_call()
         self._fds: dict[str, int] = {}
@@ -61,7 +65,7 @@ class Election:
         """
         if self._alone or self._fds:
             return True
-        directory = self._found()
+        directory = self.directory = self._found()
         if directory is None:
             self._alone = True
             return True
@@ -111,8 +115,8 @@ class Election:
             self._forget()
 
     def _found(self) -> Path | None:
-        if self._directory is not None:
-            return Path(self._directory)
+        if self._given is not None:
+            return Path(self._given)
         directory, _ = rundir.find()
         return directory
 

@@ -18,6 +18,7 @@ from falconkit.sd.record import dump, load
 from falconkit.sd.stop import Stop
 from falconkit.sd.wire import Wire
 
+URL = "http://127.0.0.1:2379"
 PREFIX = "services"
 _LOOK_AGAIN = 60.0
 """Seconds without news after which all is read anew: the connection may be dead unnoticed."""
@@ -28,7 +29,7 @@ _COMPACTED = 11
 
 def etcd_service(
     service: str,
-    url: str | Sequence[str] = "http://127.0.0.1:2379",
+    url: str | Sequence[str] = URL,
     *,
     prefix: str = PREFIX,
     headers: Mapping[str, str] | None = None,
@@ -91,7 +92,7 @@ class EtcdRegistry:
 
     def __init__(
         self,
-        url: str | Sequence[str] = "http://127.0.0.1:2379",
+        url: str | Sequence[str] = URL,
         *,
         prefix: str = PREFIX,
         headers: Mapping[str, str] | None = None,

@@ -17,6 +17,7 @@ from falconkit.sd.stop import Stop
 
 kazoo = need("zookeeper", "kazoo.client", "kazoo.exceptions", "kazoo.retry")
 
+HOSTS = "127.0.0.1:2181"
 PREFIX = "/services"
 _LOOK_AGAIN = 60.0
 """Seconds without news after which all is read anew: a watch is a message, and may get lost."""
@@ -24,7 +25,7 @@ _LOOK_AGAIN = 60.0
 
 def zookeeper_service(
     service: str,
-    hosts: str = "127.0.0.1:2181",
+    hosts: str = HOSTS,
     *,
     prefix: str = PREFIX,
     session: float = 10.0,
@@ -84,9 +85,7 @@ class ZookeeperRegistry:
         ConfigurationError: A value cannot be used.
     """
 
-    def __init__(
-        self, hosts: str = "127.0.0.1:2181", *, prefix: str = PREFIX, timeout: float = 2.0
-    ) -> None:
+    def __init__(self, hosts: str = HOSTS, *, prefix: str = PREFIX, timeout: float = 2.0) -> None:
         _path(prefix, "x")
         self._hosts, self._prefix, self._timeout = hosts, prefix, timeout
         self._client: Any = None

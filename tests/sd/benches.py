@@ -8,15 +8,18 @@ from pathlib import Path
 
 import kazoo.exceptions
 
-from falconkit.sd import Instance, Instancer, from_file
+from falconkit.sd import Instance, Instancer, checked, from_file
+from falconkit.sd.consul import ConsulRegistry, consul_service
 from falconkit.sd.dns import dns_hosts, dns_srv
 from falconkit.sd.etcd import EtcdRegistry, etcd_service
+from falconkit.sd.eureka import EurekaRegistry, eureka_app
 from falconkit.sd.zookeeper import ZookeeperRegistry, zookeeper_service
 from falconkit.testing import wait_until
 from tests.sd.servers import Dnsmasq, Etcd, Server, ZooKeeper
+from tests.sd.standins import Consul, Eureka
 
 _names = itertools.count()
-QUICK = {"timeout": 1.5, "at_least": 0.02, "at_most": 0.5, "nameserver": "127.0.0.1"}
+QUICK = {"timeout": 1.0, "at_least": 0.02, "at_most": 0.5, "nameserver": "127.0.0.1"}
 
 
 class InFile:
@@ -138,3 +141,47 @@ class InZookeeper(Registered):
         except kazoo.exceptions.KazooException as error:
             raise ConnectionError(str(error)) from error
         return True
+
+
+class InConsul(Registered):
+    def __init__(self) -> None:
+        server = Consul()
+        super().__init__(server, ConsulRegistry(server.url, timeout=10.0))
+        server.start()
+
+    def make(self) -> Instancer:
+        return consul_service(self.service, self.server.url, timeout=10.0)
+
+    def close(self) -> None:
+        self.registry.close()
+        self.server.close()
+
+
+class InEureka(InConsul):
+    def __init__(self) -> None:
+        server = Eureka()
+        Registered.__init__(self, server, EurekaRegistry(server.url, timeout=10.0))
+        server.start()
+
+    def make(self) -> Instancer:
+        return eureka_app(self.service, self.server.url, every=0.02, timeout=10.0)
+
+
+class InChecked:
+    """The file's instances, of which every one is well."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inner, self.folder = InFile(folder), folder
+        self.put, self.stop, self.start = self.inner.put, self.inner.stop, self.inner.start
+
+    def make(self) -> Instancer:
+        return checked(
+            self.inner.make(),
+            lambda instance: None,
+            service="counter",
+            every=0.02,
+            directory=self.folder / "run",
+        )
+
+    def close(self) -> None:
+        pass
