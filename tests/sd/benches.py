@@ -15,7 +15,7 @@ from falconkit.sd.etcd import EtcdRegistry, etcd_service
 from falconkit.sd.eureka import EurekaRegistry, eureka_app
 from falconkit.sd.zookeeper import ZookeeperRegistry, zookeeper_service
 from falconkit.testing import wait_until
-from tests.sd.servers import Dnsmasq, Etcd, Server, ZooKeeper
+from tests.sd.servers import Dnsmasq, Etcd, Server, SpringEureka, ZooKeeper
 from tests.sd.standins import Consul, Eureka
 
 _names = itertools.count()
@@ -185,3 +185,11 @@ class InChecked:
 
     def close(self) -> None:
         pass
+
+
+class InSpringEureka(Registered):
+    def __init__(self, server: SpringEureka) -> None:
+        super().__init__(server, EurekaRegistry(server.url, timeout=20.0))
+
+    def make(self) -> Instancer:
+        return eureka_app(self.service, self.server.url, every=0.05, timeout=20.0)

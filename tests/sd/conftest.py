@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sd.servers import Etcd, Server, ZooKeeper
+from tests.sd.servers import Etcd, Server, SpringEureka, ZooKeeper
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,11 @@ def etcd() -> Iterator[Etcd]:
 @pytest.fixture(scope="session")
 def zookeeper() -> Iterator[ZooKeeper]:
     yield from _started(ZooKeeper())
+
+
+@pytest.fixture(scope="session")
+def eureka() -> Iterator[SpringEureka]:
+    yield from _started(SpringEureka())
 
 
 def _started(server: Server) -> Iterator[Server]:

@@ -182,3 +182,30 @@ class ZooKeeper(Server):
         with socket.create_connection(("127.0.0.1", self.port), timeout=0.3) as sock:
             sock.sendall(b"srvr")
             return b"Mode: standalone" in sock.recv(4096)
+
+
+class SpringEureka(Server):
+    """Spring Cloud's Eureka server: the jar that EUREKA_JAR names, built from ``eureka/``."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/eureka"
+
+    def argv(self) -> list[str]:
+        return [
+            command("java"),
+            "-Xmx256m",
+            "-XX:TieredStopAtLevel=1",
+            "-jar",
+            os.environ["EUREKA_JAR"],
+            f"--server.port={self.port}",
+            "--server.address=127.0.0.1",
+            "--eureka.client.register-with-eureka=false",
+            "--eureka.client.fetch-registry=false",
+            "--eureka.server.enable-self-preservation=false",
+            "--eureka.server.use-read-only-response-cache=false",
+        ]
+
+    def ready(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/apps", timeout=5) as answer:
+            return answer.status == 200

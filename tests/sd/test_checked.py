@@ -92,7 +92,10 @@ def test_the_ill_are_not_called_and_come_back(tmp_path):
     wait_until(lambda: healthy() == {"a:1", "d:1"})
     call.close()
     watched.close()
-    assert not [each for each in threading.enumerate() if "falconkit-sd" in each.name]
+    names = [each.name for each in threading.enumerate()]
+    assert not [
+        each for each in names if each.startswith(("falconkit-sd-checked", "falconkit-sd-check_"))
+    ]
 
 
 def test_one_of_a_host_asks_and_the_others_know(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from falconkit.testing.conform_instancer import LAWS, OUTAGE_LAWS, conform_instancer
@@ -12,6 +14,7 @@ from tests.sd.benches import (
     InEureka,
     InFile,
     InHosts,
+    InSpringEureka,
     InSrv,
     InZookeeper,
 )
@@ -28,12 +31,17 @@ BENCHES = {
 }
 
 
+if os.environ.get("EUREKA_JAR"):  # its build takes minutes
+    BENCHES["spring eureka"] = lambda request: InSpringEureka(request.getfixturevalue("eureka"))
+
+# Both kinds of DNS ask in one way, and an outage of UDP is seen by a time-out alone; a
+# Eureka server forgets all when it ends, and takes long to begin.
+WITHOUT_OUTAGE = {"dns hosts", "spring eureka"}
 CASES = [
     pytest.param(name, law, id=f"{name}-{law.__name__}")
     for name in BENCHES
     for law in LAWS
-    # Both kinds of DNS ask in one way, and an outage of UDP is seen by a time-out alone.
-    if not (name == "dns hosts" and law in OUTAGE_LAWS)
+    if not (name in WITHOUT_OUTAGE and law in OUTAGE_LAWS)
 ]
 
 

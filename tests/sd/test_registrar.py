@@ -50,16 +50,26 @@ def registrar(registry, directory, heard=None, **options):
     return Registrar(registry, "counter", HERE, directory=directory, events=events, **options)
 
 
+def opened(folder):
+    """Return the registrar's threads, and the open files in a folder."""
+    fds = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+    files = [os.readlink(each) for each in fds if os.path.lexists(each)]
+    threads = [each.name for each in threading.enumerate()]
+    return [each for each in files if each.startswith(str(folder))] + [
+        each for each in threads if each == "falconkit-sd-registrar"
+    ]
+
+
 def test_nothing_happens_before_start_and_nothing_is_left_after_close(tmp_path):
-    registry, heard, before = Registry(), [], threading.active_count()
+    registry, heard = Registry(), []
     one = registrar(registry, tmp_path, heard)
     one.close()
-    assert (registry.asked, threading.active_count()) == ([], before)
+    assert (registry.asked, opened(tmp_path)) == ([], [])
     one = registrar(registry, tmp_path, heard)
-    files = len(os.listdir("/proc/self/fd"))
     one.start()
     one.start()
     wait_until(lambda: heard)
+    assert opened(tmp_path)
     one.close()
     one.close()
     assert registry.asked == [
@@ -68,8 +78,7 @@ def test_nothing_happens_before_start_and_nothing_is_left_after_close(tmp_path):
         ("close",),
     ]
     assert heard == [Registered("counter", HERE.address), Deregistered("counter", HERE.address)]
-    assert threading.active_count() == before
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert opened(tmp_path) == []
 
 
 def test_of_several_one_renews_another_goes_on_and_the_last_deregisters(tmp_path):
