@@ -12,6 +12,9 @@ from falconkit.sd.instance import Instance, Unusable, read
 from falconkit.sd.stop import Stop
 
 dns = need("dns", "dns.resolver", "dns.rdatatype")
+_RETRY = 5.0
+"""Seconds after which a server that was away is asked again at the latest."""
+
 _KINDS = {"A": ("A",), "AAAA": ("AAAA",), "both": ("A", "AAAA")}
 
 
@@ -69,7 +72,7 @@ def dns_srv(
             found += [read(host, record.port, **more) for host in hosts]
         return found, ttl
 
-    return Discovery(asker.rounds(look), name=f"dns {name}", most=most, retry=at_most)
+    return Discovery(asker.rounds(look), name=f"dns {name}", most=most, retry=min(_RETRY, at_most))
 
 
 def dns_hosts(
@@ -112,7 +115,7 @@ def dns_hosts(
         hosts, ttl = asker.addresses(name, _KINDS[family], at_most)
         return [read(host, instance_port) for host in hosts], ttl
 
-    return Discovery(asker.rounds(look), name=f"dns {name}", most=most, retry=at_most)
+    return Discovery(asker.rounds(look), name=f"dns {name}", most=most, retry=min(_RETRY, at_most))
 
 
 class _Asker:
