@@ -60,6 +60,11 @@ def _in_flight(member: Member) -> int:
     return member.in_flight
 
 
+def _untried(member: Member) -> float:
+    """Return what a call costs where not both latencies are known: 0.0 for one nobody asks yet."""
+    return member.latency * (member.in_flight + 1) if member.latency else member.in_flight * UNKNOWN
+
+
 class PeakEwma:
     """Power of two choices over a decaying peak of the latency: the default.
 
@@ -88,31 +93,32 @@ class PeakEwma:
         if len(members) == 1:
             only = members[0]
             return lambda ctx, request, now: only
-        cost = self.cost
+        lesser = self.lesser
         if len({each.instance.weight for each in members}) > 1:
             index = draw(members, rng)
-
-            def pick_weighted(ctx: Context, request: Any, now: float) -> Member:
-                one, other = members[index()], members[index()]
-                return other if other is not one and cost(other, now) < cost(one, now) else one
-
-            return pick_weighted
+            return lambda ctx, request, now: lesser(members[index()], members[index()])
         chance, count, others = rng.random, len(members), len(members) - 1
 
         def pick(ctx: Context, request: Any, now: float) -> Member:
             at = int(chance() * count)
-            one, other = members[at], members[(at + 1 + int(chance() * others)) % count]
-            return other if cost(other, now) < cost(one, now) else one
+            return lesser(members[at], members[(at + 1 + int(chance() * others)) % count])
 
         return pick
 
-    def cost(self, member: Member, now: float) -> float:
-        """Return what a further call to ``member`` costs: seconds, 0.0 for one nobody knows yet."""
-        latency = member.latency
-        if latency == 0.0:
-            return member.in_flight * UNKNOWN
-        decayed = latency * math.exp((member.seen_at - now) / self._decay)
-        return decayed * (member.in_flight + 1)
+    def lesser(self, one: Member, other: Member) -> Member:
+        """Return the one to which a further call costs less: latency times calls then running."""
+        ours, theirs = one.latency, other.latency
+        if not ours or not theirs:
+            return other if _untried(other) < _untried(one) else one
+        ours *= one.in_flight + 1
+        theirs *= other.in_flight + 1
+        # Both have decayed since they were seen: what counts is which has for longer.
+        apart = other.seen_at - one.seen_at
+        if apart < 0.0:
+            theirs *= math.exp(apart / self._decay)
+        else:
+            ours *= math.exp(-apart / self._decay)
+        return other if theirs < ours else one
 
     def observe(self, member: Member, elapsed: float, now: float, failed: bool) -> None:
         """See `Observer.observe`."""

@@ -54,8 +54,8 @@ class Registrar:
     """Registers an instance, once a host and not once a worker, and takes it out at the end.
 
     The workers elect one that renews the registration three times in its time to live; when
-    it dies another goes on in time. The last worker that leaves deregisters, at the beginning of
-    its end, so that nobody is sent to a port that is about to close.
+    it dies another goes on in time. The last worker that leaves deregisters: close it at the
+    beginning of a worker's end, so that nobody is sent to a port that is about to close.
 
     >>> class Printing:
     ...     def keep(self, service, instance, ttl):

@@ -140,20 +140,38 @@ def test_p2c_asks_a_new_one_at_once_but_by_one_call_at_a_time():
     policy = PeakEwma()
     old, new = weighing(1, 1)
     old.latency, old.seen_at = 0.01, 5.0
-    assert policy.cost(new, 5.0) == 0.0 < policy.cost(old, 5.0)
+    assert policy.lesser(old, new) is policy.lesser(new, old) is new
     new.in_flight = 1
-    assert policy.cost(new, 5.0) > policy.cost(old, 5.0)
+    assert policy.lesser(old, new) is policy.lesser(new, old) is old
+
+
+def test_p2c_weighs_latency_running_calls_and_age():
+    policy = PeakEwma(decay=10.0)
+
+    def better(one, other):
+        """Return which of two is taken: (latency, seen_at, in_flight) each."""
+        a, b = weighing(1, 1)
+        a.latency, a.seen_at, a.in_flight = one
+        b.latency, b.seen_at, b.in_flight = other
+        assert policy.lesser(a, b) is policy.lesser(b, a)
+        return "one" if policy.lesser(a, b) is a else "other"
+
+    assert better((0.01, 5.0, 0), (0.02, 5.0, 0)) == "one"
+    assert better((0.01, 5.0, 2), (0.02, 5.0, 0)) == "other"
+    assert better((0.01, 12.0, 0), (0.02, 5.0, 0)) == "other"  # 0.02 has decayed for 7 s more
+    assert better((0.01, 11.0, 0), (0.02, 5.0, 0)) == "one"
+    assert better((1e-9, 1e9, 0), (1e4, 0.0, 10**6)) == "other"  # nothing is too long ago
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e5), st.booleans()), max_size=50))
-def test_the_average_stays_between_nothing_and_the_worst(calls):
-    policy, (member,), now, worst = PeakEwma(), weighing(1), 0.0, 0.1
+def test_the_peak_stays_between_nothing_and_the_worst(calls):
+    policy, (member, other), now, worst = PeakEwma(), weighing(1, 1), 0.0, 0.1
     for elapsed, later, failed in calls:
         now += later
         worst = max(worst, elapsed, 2 * member.latency if failed else 0.0)
         policy.observe(member, elapsed, now, failed)
         assert 0.0 < member.latency <= worst
-        assert policy.cost(member, now) >= 0.0
+        assert policy.lesser(member, other) is other
 
 
 def test_one_key_goes_to_one_member_from_everywhere():
