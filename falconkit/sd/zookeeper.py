@@ -125,7 +125,8 @@ class ZookeeperRegistry:
                 _end(client)
                 raise
             self._client = client
-        if self._client.state != "CONNECTED":
+        # Not its `state`, which says so a moment after `start` has returned.
+        if not self._client.connected:
             self.close()
             raise ConnectionError(f"ZooKeeper at {self._hosts} is away")
         return self._client
@@ -154,7 +155,7 @@ class _Watch:
             ConnectionError: The connection is lost.
         """
         self.changed.clear()
-        if self._client.state != "CONNECTED":
+        if not self._client.connected:
             raise ConnectionError("the connection to ZooKeeper is lost")
         names = self._children()
         for gone in self._known.keys() - set(names):

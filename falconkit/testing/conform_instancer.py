@@ -237,13 +237,31 @@ def conform_instancer(bench: Callable[[], Bench], laws: Iterable[Law] = LAWS) ->
         AssertionError: A law is broken; the message says which, and how.
     """
     for law in laws:
-        made = bench()
+        made = _Closing(bench())
         try:
             law(made)
         except AssertionError as failure:
             raise AssertionError(f"{law.__name__}: {failure}") from None
         finally:
             made.close()
+
+
+class _Closing:
+    """A bench that closes what it made, also when a law was broken half-way."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._made: list[Instancer] = []
+        self.put, self.stop, self.start = bench.put, bench.stop, bench.start
+
+    def make(self) -> Instancer:
+        self._made.append(self._bench.make())
+        return self._made[-1]
+
+    def close(self) -> None:
+        for each in self._made:
+            each.close()
+        self._bench.close()
 
 
 def _listening(bench: Bench) -> tuple[Ear, Instancer]:
