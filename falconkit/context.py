@@ -59,6 +59,29 @@ that has this, whoever set it, no layer does.
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods whose calls may be made again, though they may have run (RFC 9110, 9.2.2)."""
 
+INSTANCE: Final[Key[str]] = Key("instance")
+"""``host:port`` of the instance that a balanced call was sent to: for what stands inside."""
+
+
+class Asked:
+    """The note of a call that was sent to an instance: for what stands outside.
+
+    One for each try, in their order.
+
+    >>> notes = Notes()
+    >>> notes.leave(Asked("10.0.0.1:8000"))
+    >>> notes.of(Asked)[-1].instance
+    '10.0.0.1:8000'
+    """
+
+    __slots__ = ("instance",)
+
+    def __init__(self, instance: str) -> None:
+        self.instance = instance
+
+    def __repr__(self) -> str:
+        return f"Asked({self.instance!r})"
+
 
 class Span(Protocol):
     """What the log reads of the trace that a call belongs to."""
@@ -227,7 +250,19 @@ class Context:
 
     def having(self, key: Key[T], value: T) -> Context:
         """Return a copy that carries ``value`` under ``key``."""
-        return self.replace(values={**self._values, key: value})
+        # PERF: as in __new__, for a balancer does it at each call: 0.5 us, by `replace` 1.4 us.
+        draft: Any = _Draft()
+        draft.method = self.method
+        draft.path = self.path
+        draft.request_id = self.request_id
+        draft.deadline = self.deadline
+        draft.span = self.span
+        draft.caller = self.caller
+        draft.notes = self.notes
+        draft.events = self.events
+        draft._values = {**self._values, key: value}
+        draft.__class__ = type(self)
+        return cast(Context, draft)
 
     @overload
     def get(self, key: Key[T]) -> T | None: ...

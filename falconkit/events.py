@@ -125,6 +125,131 @@ class HedgeSent(Event):
     endpoint: str
 
 
+@dataclass(frozen=True, slots=True)
+class InstancesChanged(Event):
+    """Discovery knows of another set of instances than before.
+
+    Attributes:
+        service: Whose.
+        added: How many came.
+        removed: How many went.
+        total: How many there are.
+    """
+
+    service: str
+    added: int
+    removed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryLost(Event):
+    """Discovery fails; the instances known last are called on.
+
+    Attributes:
+        service: Whose instances it does not tell.
+        cause: What went wrong.
+    """
+
+    service: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryRecovered(Event):
+    """Discovery works again.
+
+    Attributes:
+        service: Whose instances it tells.
+    """
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEjected(Event):
+    """An instance failed too often in a row, and is not called for a while.
+
+    Attributes:
+        service: Whose.
+        instance: ``host:port``.
+        seconds: For how long.
+    """
+
+    service: str
+    instance: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReturned(Event):
+    """An instance that was ejected is called again.
+
+    Attributes:
+        service: Whose.
+        instance: ``host:port``.
+    """
+
+    service: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooFewHealthy(Event):
+    """So few instances look healthy that all are called: the fault may be in the looking.
+
+    Attributes:
+        service: Whose.
+        healthy: How many look healthy.
+        total: How many there are.
+    """
+
+    service: str
+    healthy: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Event):
+    """A registry has this instance, and keeps it while it is renewed.
+
+    Attributes:
+        service: As what.
+        instance: ``host:port``.
+    """
+
+    service: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deregistered(Event):
+    """The registry was told that this instance leaves.
+
+    Attributes:
+        service: As what.
+        instance: ``host:port``.
+    """
+
+    service: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed(Event):
+    """The registry could not be told of this instance; it is tried again.
+
+    Attributes:
+        service: As what.
+        instance: ``host:port``.
+        cause: What went wrong.
+    """
+
+    service: str
+    instance: str
+    cause: str
+
+
 Listener = Callable[[Event], None]
 
 

@@ -11,11 +11,15 @@ from falconkit.clock import Clock, system_clock
 from falconkit.events import (
     ArenaDegraded,
     BackendFailed,
+    DiscoveryLost,
     Event,
+    InstanceEjected,
     LabelsFolded,
     LimiterFellBack,
     Listener,
+    RegistrationFailed,
     RequestStuck,
+    TooFewHealthy,
 )
 
 _LEVELS: dict[type[Event], int] = {
@@ -23,6 +27,10 @@ _LEVELS: dict[type[Event], int] = {
     ArenaDegraded: logging.WARNING,
     LabelsFolded: logging.WARNING,
     BackendFailed: logging.WARNING,
+    DiscoveryLost: logging.WARNING,
+    InstanceEjected: logging.WARNING,
+    TooFewHealthy: logging.WARNING,
+    RegistrationFailed: logging.WARNING,
 }
 _SAID_ALREADY = (RequestStuck,)  # by the watchdog, with the stack, which an event does not carry
 _RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "event", "repeated"})

@@ -1,0 +1,174 @@
+"""Instances in Eureka, over the REST API that its servers have.
+
+The instances of one application are asked for, whole, and not the deltas: those are of
+all applications together, and so the longer answer for a client that calls one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from falconkit.errors import ConfigurationError
+from falconkit.sd.discovery import Discovery, Entries
+from falconkit.sd.instance import Instance, Unusable, read
+from falconkit.sd.stop import Stop
+from falconkit.sd.wire import Wire
+
+URL = "http://127.0.0.1:8761/eureka"
+
+
+def eureka_app(
+    app: str,
+    url: str | Sequence[str] = URL,
+    *,
+    every: float = 10.0,
+    timeout: float = 2.0,
+    most: int = 10_000,
+) -> Discovery:
+    """Return an `Instancer` over the instances of an application that are ``UP``.
+
+    A server's answers are up to 30 s old, as it caches them.
+
+    >>> eureka_app("counter")
+    Discovery('eureka COUNTER')
+
+    Args:
+        app: The application; Eureka writes it in capitals.
+        url: The server's URL, or those of several, which are asked in turn.
+        every: Seconds between two questions.
+        timeout: Seconds to connect, and to be answered.
+        most: How many instances there may be.
+
+    Raises:
+        ConfigurationError: A value cannot be used.
+    """
+    name = _named(app)
+    if not 0.01 <= every <= 3600:
+        raise ConfigurationError(f"every is 0.01 to 3600 s, got {every!r}")
+    Wire(url, timeout=timeout)  # refuses now what cannot be used
+
+    def rounds(stop: Stop) -> Iterator[Entries]:
+        wire = Wire(url, timeout=timeout, stop=stop)
+        try:
+            while not stop:
+                answer = wire.ask("GET", f"/apps/{quote(name, safe='')}")
+                # An application without instances is unknown.
+                yield [] if answer.status == 404 else _entries(answer.json())
+                stop.wait(every)
+        finally:
+            wire.close()
+
+    return Discovery(rounds, name=f"eureka {name}", most=most, retry=min(5.0, every))
+
+
+class EurekaRegistry:
+    """Registers in Eureka, and renews; see `Registrar`.
+
+    Eureka looks for what was not renewed once a minute only, and keeps it all when too much
+    of it was not (its self-preservation): an instance that died is told of for
+    minutes. Outlier ejection is what helps then.
+
+    >>> EurekaRegistry()
+    EurekaRegistry(Wire('http://127.0.0.1:8761'))
+
+    Args:
+        url: The server's URL, or those of several, which are asked in turn.
+        timeout: Seconds to connect, and to be answered.
+
+    Raises:
+        ConfigurationError: A value cannot be used.
+    """
+
+    def __init__(self, url: str | Sequence[str] = URL, *, timeout: float = 2.0) -> None:
+        self._wire = Wire(url, timeout=timeout)
+
+    def keep(self, service: str, instance: Instance, ttl: float) -> None:
+        """See `Registry.keep`."""
+        renewed = self._wire.ask("PUT", f"{_path(service, instance)}?status=UP")
+        if renewed.status == 404:
+            _done(self._wire.ask("POST", f"/apps/{_named(service)}", _body(service, instance, ttl)))
+        else:
+            _done(renewed)
+
+    def drop(self, service: str, instance: Instance) -> None:
+        """See `Registry.drop`."""
+        answer = self._wire.ask("DELETE", _path(service, instance))
+        if answer.status != 404:  # it is gone already
+            _done(answer)
+
+    def close(self) -> None:
+        """See `Registry.close`."""
+        self._wire.close()
+
+    def __repr__(self) -> str:
+        return f"EurekaRegistry({self._wire!r})"
+
+
+def _body(service: str, instance: Instance, ttl: float) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "instanceId": _id(service, instance),
+        "app": _named(service),
+        "vipAddress": service,
+        "hostName": instance.host,
+        "ipAddr": instance.host,
+        "status": "UP",
+        "port": {"$": instance.port, "@enabled": "true"},
+        "dataCenterInfo": {
+            "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo",
+            "name": "MyOwn",
+        },
+        "leaseInfo": {
+            "durationInSecs": max(1, round(ttl)),
+            "renewalIntervalInSecs": max(1, round(ttl / 3)),
+        },
+        "metadata": {"zone": instance.zone, "weight": f"{instance.weight:g}"},
+    }
+    return {"instance": fields}
+
+
+def _entries(answer: Any) -> list[Instance | Unusable]:
+    try:
+        rows = answer["application"]["instance"]
+    except (KeyError, TypeError) as error:
+        raise OSError(f"Eureka's answer cannot be understood: {str(answer)[:200]}") from error
+    # One instance alone may come without its list.
+    found = [_entry(row) for row in (rows if isinstance(rows, list) else [rows])]
+    return [each for each in found if each is not None]
+
+
+def _entry(row: Any) -> Instance | Unusable | None:
+    try:
+        if row["status"] != "UP":
+            return None
+        secure = row["port"].get("@enabled") == "false"
+        metadata = row.get("metadata") or {}
+        return read(
+            row["ipAddr"],
+            int(row["securePort" if secure else "port"]["$"]),
+            id=str(row.get("instanceId", "")),
+            zone=str(metadata.get("zone", "")),
+            weight=float(metadata.get("weight", 1)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Unusable(str(row)[:80], f"{type(error).__name__}: {error}"[:200])
+
+
+def _done(answer: Any) -> None:
+    if answer.status >= 300:
+        raise OSError(f"Eureka answered {answer.status}: {answer.body[:200]!r}")
+
+
+def _path(service: str, instance: Instance) -> str:
+    return f"/apps/{quote(_named(service), safe='')}/{quote(_id(service, instance), safe='')}"
+
+
+def _id(service: str, instance: Instance) -> str:
+    return f"{service}:{instance.address}"
+
+
+def _named(app: str) -> str:
+    if not app or "/" in app or not app.isprintable():
+        raise ConfigurationError(f"an application's name has no '/', got {app!r}")
+    return app.upper()

@@ -1,0 +1,211 @@
+"""Real registries for tests, each started on loopback by whoever asks for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.services import free_port, lacking
+
+
+def command(*names: str) -> str:
+    """Return the path of the first command there is, also one in a system folder, or skip."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    return lacking(" or ".join(names))
+
+
+class Server:
+    """A process that can be stopped, killed and started again at the same port, with its data."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.port = free_port()
+        self.child: subprocess.Popen | None = None
+
+    def argv(self) -> list[str]:
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        # Its ports were free a moment ago; another process may have taken one since.
+        for attempt in range(5):
+            with (self.folder / "server.log").open("ab") as log:
+                self.child = subprocess.Popen(
+                    self.argv(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
+                )
+            deadline = time.monotonic() + 60
+            while self.child.poll() is None and time.monotonic() < deadline:
+                if _true(self.ready):
+                    return
+                time.sleep(0.02)
+            self.stop()
+            time.sleep(0.1 * attempt)
+        raise RuntimeError(f"it did not start: {(self.folder / 'server.log').read_text()[-3000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        child, self.child = self.child, None
+        if child is not None:
+            child.send_signal(how)
+            child.wait(30)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _true(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except OSError:
+        return False
+
+
+class Dnsmasq(Server):
+    """A DNS server for the names under ``test``; its records are its arguments.
+
+    Attributes:
+        records: The arguments.
+        ttl: Seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[str] = []
+        self.ttl = 0
+
+    def argv(self) -> list[str]:
+        return [
+            command("dnsmasq"),
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            f"--port={self.port}",
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            "--user=root",
+            f"--pid-file={self.folder}/pid",
+            "--log-facility=-",
+            "--log-queries",
+            "--cache-size=0",
+            "--local=/test/",
+            f"--local-ttl={self.ttl}",
+            *self.records,
+        ]
+
+    def ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+
+    def put(self, *records: str) -> None:
+        """Answer with these records from now on."""
+        self.records = list(records)
+        if self.child is not None:
+            self.stop()
+            self.start()
+
+    def queries(self) -> list[str]:
+        """Return the lines of its log that tell of a question."""
+        lines = (self.folder / "server.log").read_text().splitlines()
+        return [line for line in lines if "query[" in line]
+
+
+class Etcd(Server):
+    """An etcd of one node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peer = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        peers = f"http://127.0.0.1:{self.peer}"
+        return [
+            command("etcd"),
+            "--name=t",
+            f"--data-dir={self.folder}/data",
+            f"--listen-client-urls={self.url}",
+            f"--advertise-client-urls={self.url}",
+            f"--listen-peer-urls={peers}",
+            f"--initial-advertise-peer-urls={peers}",
+            f"--initial-cluster=t={peers}",
+            "--logger=zap",
+            "--log-level=warn",
+            "--unsafe-no-fsync",
+        ]
+
+    def ready(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+            return b'"health":"true"' in answer.read()
+
+
+class ZooKeeper(Server):
+    """A ZooKeeper of one node, of Debian's package ``zookeeper``."""
+
+    JARS = "/usr/share/java/zookeeper.jar"
+
+    def argv(self) -> list[str]:
+        if not Path(self.JARS).exists():
+            lacking("zookeeper")
+        (self.folder / "zoo.cfg").write_text(
+            f"tickTime=500\ninitLimit=10\nsyncLimit=5\ndataDir={self.folder}/data\n"
+            f"clientPort={self.port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"
+            "4lw.commands.whitelist=*\nmaxClientCnxns=0\n"
+        )
+        return [
+            command("java"),
+            "-Xmx128m",
+            "-cp",
+            f"{self.folder}:{self.JARS}:/usr/share/java/slf4j-simple.jar",
+            "org.apache.zookeeper.server.ZooKeeperServerMain",
+            str(self.folder / "zoo.cfg"),
+        ]
+
+    def ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=0.3) as sock:
+            sock.sendall(b"srvr")
+            return b"Mode: standalone" in sock.recv(4096)
+
+
+class SpringEureka(Server):
+    """Spring Cloud's Eureka server: the jar that EUREKA_JAR names, built from ``eureka/``."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/eureka"
+
+    def argv(self) -> list[str]:
+        return [
+            command("java"),
+            "-Xmx256m",
+            "-XX:TieredStopAtLevel=1",
+            "-jar",
+            os.environ["EUREKA_JAR"],
+            f"--server.port={self.port}",
+            "--server.address=127.0.0.1",
+            "--eureka.client.register-with-eureka=false",
+            "--eureka.client.fetch-registry=false",
+            "--eureka.server.enable-self-preservation=false",
+            "--eureka.server.use-read-only-response-cache=false",
+        ]
+
+    def ready(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/apps", timeout=5) as answer:
+            return answer.status == 200
