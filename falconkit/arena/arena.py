@@ -175,6 +175,8 @@ class Arena:
         """Give up this process' slots and the folder. What is used after that opens anew."""
         for buckets in self._buckets.copy().values():
             buckets.settle()
+        for records in self._records.copy().values():
+            records.settle()
         with self._lock:
             place, self._place = self._place, None
             self._forget()

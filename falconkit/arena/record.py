@@ -85,6 +85,12 @@ class Record:
         self.change(lambda values, counted: None)
         return self.opened()
 
+    def settle(self) -> None:
+        """Do to the shared record what was done to a copy, if its lock can be had now."""
+        if self._alone_since != math.inf:
+            self._retry_at = -math.inf
+            self.change(lambda values, counted: None)
+
     def change(self, step: Step[R]) -> R:
         """Run ``step`` while nobody else may. It must be quick, and do no I/O.
 

@@ -66,6 +66,11 @@ class Records:
         for record in tuple(self._given):
             record.forget()
 
+    def settle(self) -> None:
+        """Do to the shared records what was done to copies; before the process ends."""
+        for record in tuple(self._given):
+            record.settle()
+
     def opened(self) -> Cells:
         """Return the cells, as this process has them open."""
         cells = self._cells
