@@ -34,6 +34,7 @@ NAMES = ("closed", "open", "half-open", "forced-open", "forced-closed")
 """What the states are called in events, metrics and `CircuitBreaker.status`."""
 
 LETS_ALL_IN = frozenset({CLOSED, FORCED_CLOSED})
+MAY_REFUSE = frozenset({OPEN, HALF_OPEN, FORCED_OPEN})
 
 Cell = list[float]
 """The floats of a record while it is being changed."""

@@ -24,6 +24,7 @@ from falconkit.circuitbreaker.cell import (
     GATE,
     HALF_OPEN,
     LETS_ALL_IN,
+    MAY_REFUSE,
     OPEN,
     PLACES,
     QUIET,
@@ -95,8 +96,10 @@ class Machine:
 
     def catch_up(self, cell: Cell, now: float, counted: float) -> None:
         """Take in what was counted without a change. Every change begins with this."""
-        if cell[GATE] == 0.0 or (cell[GATE] > 0.0) != (cell[STATE] in LETS_ALL_IN):
-            # A new cell, or one that makes no sense.
+        states = LETS_ALL_IN if cell[GATE] > 0.0 else MAY_REFUSE
+        its_own = 0.0 <= abs(cell[GATE]) - self._first < GENERATIONS
+        if not its_own or cell[STATE] not in states:
+            # New, or damaged.
             cell[:] = [0.0] * len(cell)
             cell[COUNTED] = counted
             self._enter(cell, now, CLOSED, float(self._first))

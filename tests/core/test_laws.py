@@ -3,7 +3,8 @@
 import pytest
 
 from falconkit.arena import Arena
-from falconkit.endpoint import chain
+from falconkit.circuitbreaker import CircuitBreaker, guard
+from falconkit.endpoint import chain, nop
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
@@ -85,6 +86,25 @@ def delaying(arena):
     )
 
 
+def guarding(**config):
+    def subject(arena):
+        given = config or {"arena": arena}
+        return Subject(
+            # One for each endpoint, and so that a row of specimens does not open it.
+            lambda: guard(lambda name: CircuitBreaker(name, minimum_calls=20, **given)),
+            misconfigured=[
+                lambda: guard("billing"),
+                lambda: guard(lambda name: None)(nop),
+                lambda: CircuitBreaker(""),
+                lambda: CircuitBreaker("billing", failure_ratio=1.5),
+                lambda: CircuitBreaker("billing", window_calls=5),
+                lambda: CircuitBreaker("billing", wait=float("nan")),
+            ],
+        )
+
+    return subject
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
@@ -92,7 +112,11 @@ def stacked(arena):
 
     def factory():
         together = chain(
-            log(sink=lines, clock=clock), measure(metrics, clock=clock), limit(bucket), nothing()
+            log(sink=lines, clock=clock),
+            measure(metrics, clock=clock),
+            limit(bucket),
+            guard(lambda name: CircuitBreaker(name, minimum_calls=20, arena=arena)),
+            nothing(),
         )
         return layer("stack")(lambda next: together(next))
 
@@ -107,6 +131,8 @@ subjects = {
     "limit in memory": limiting("memory://"),
     "limit by window": limiting_by_window,
     "delay": delaying,
+    "guard on the arena": guarding(),
+    "guard of this process": guarding(shared=False),
 }
 
 
