@@ -77,6 +77,11 @@ class Record:
         self._began = 0.0
         self._owed: deque[Step[object]] = deque(maxlen=_MOST_OWED)
 
+    @property
+    def alone(self) -> bool:
+        """Whether ``cells`` is a copy, which the shared record does not know of yet."""
+        return self._alone_since != math.inf
+
     def opened(self) -> memoryview[float]:
         """Return ``cells``, opened if need be."""
         cells = self.cells
@@ -87,7 +92,7 @@ class Record:
 
     def settle(self) -> None:
         """Do to the shared record what was done to a copy, if its lock can be had now."""
-        if self._alone_since != math.inf:
+        if self.alone:
             self._retry_at = -math.inf
             self.change(lambda values, counted: None)
 
@@ -164,7 +169,7 @@ class Record:
     def _share(self, shared: memoryview[float]) -> None:
         """Make ``shared`` what is seen, once it has what a copy got meanwhile. Under the lock."""
         copy, self.cells = self.cells, shared
-        if self._alone_since == math.inf or copy is None:
+        if not self.alone or copy is None:
             return
         self._alone_since = math.inf
         if self.mine:
@@ -173,7 +178,7 @@ class Record:
             self._run(shared, self._owed.popleft())
 
     def _run_alone(self, step: Step[R], now: float, *, hand_out: bool) -> R:
-        if self._alone_since == math.inf:
+        if not self.alone:
             self._alone_since = now
             self._copy()
         if now >= self._retry_at:

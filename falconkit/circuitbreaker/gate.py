@@ -170,6 +170,8 @@ class Gate:
         def step(cell: Cell, counted: float) -> R:
             self.machine.catch_up(cell, now, counted)
             result = change(cell)
+            if self.record.alone:
+                cell[QUIET] = min(cell[QUIET], now + _BUSY)
             self._note(cell)
             return result
 

@@ -19,6 +19,10 @@ class Record(Protocol):
     cells: memoryview[float] | None
     mine: int
 
+    @property
+    def alone(self) -> bool:
+        """Whether others are still to be told of what was changed."""
+
     def opened(self) -> memoryview[float]:
         """Return ``cells``, opened if need be."""
 
@@ -39,6 +43,8 @@ class PrivateRecord:
     """
 
     __slots__ = ("_lock", "_pid", "cells", "mine")
+
+    alone = False
 
     def __init__(self, width: int) -> None:
         self.cells: memoryview[float] | None = memoryview(array("d", bytes(8 * (width + 1))))

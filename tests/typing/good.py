@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from falconkit import Context, Endpoint, Key, Middleware, chain, layer, named, nop
+from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.endpoint import Req, Res
 from falconkit.layers import observers
 from falconkit.ratelimit import TokenBucket, delay, limit
@@ -116,4 +117,6 @@ endpoint: Endpoint[AddRequest, Summed] = stack(client)
 conform_middleware(lambda: shout("a"))
 conform_middleware(lambda: bare)
 scripted: Endpoint[AddRequest, int] = stack(Script(1))
+guarded = chain(guard(), guard(CircuitBreaker("counter", is_failure=lambda outcome: None)))
+assert_type(guarded(client)(ctx, AddRequest(1)), Summed)
 limited = limit(TokenBucket("1/second", clock=ManualClock()))
