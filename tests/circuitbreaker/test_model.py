@@ -132,7 +132,7 @@ def test_it_is_the_model(where: str) -> None:
         machine,
         settings=settings(
             deadline=None,
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=50,
             suppress_health_check=[HealthCheck.too_slow],
         ),

@@ -295,9 +295,10 @@ def test_the_change_is_told_once_and_seen_by_each(folder: Path, child: Callable)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     try:
-        children = [child(work) for _ in range(4)]
-        for each in children:
-            assert each.hear() == "ready"
+        children = []
+        for _ in range(4):
+            children.append(child(work))
+            assert children[-1].hear() == "ready"
         heard = []
         for each in children:
             each.signal(signal.SIGUSR1)
