@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconkit import Context, layers, named, nop
+from falconkit.arena.record import KEPT
 from falconkit.circuitbreaker import CircuitBreaker, guard
+from falconkit.circuitbreaker.cell import CLOSED, OPEN, STATE, WIDTH
+from falconkit.circuitbreaker.machine import Machine
+from falconkit.circuitbreaker.rules import Rules
 from falconkit.errors import CircuitOpen, ConfigurationError, Overloaded
 from falconkit.events import BreakerChanged, BreakerSeen, Events
 from falconkit.testing import ManualClock, Script
@@ -376,3 +380,80 @@ def test_guard_takes_a_breaker_or_what_makes_one() -> None:
     makes_none: Callable[[str], Any] = lambda name: None  # noqa: E731
     with pytest.raises(ConfigurationError, match="'nop'"):
         guard(makes_none)(nop)
+
+
+def test_a_place_that_expired_is_its_own_until_it_is_given_away(where: dict, fly: Callable) -> None:
+    breaker = CircuitBreaker("billing", failures_in_a_row=1, probe_expires=10.0, **where)
+    for ending in ("late", OSError("late")):
+        calls(breaker, DOWN)
+        where["clock"].advance(60.0)
+        first = fly(breaker)
+        where["clock"].advance(9.875)
+        assert calls(breaker, "ok") == ["refused"]
+        where["clock"].advance(0.125)
+        second = fly(breaker)
+        first.end(ending)
+        assert breaker.state == "half-open"
+        assert calls(breaker, "ok") == ["refused"], "the second is still under way"
+        second.end()
+        assert breaker.state == "closed"
+    calls(breaker, DOWN)
+    where["clock"].advance(60.0)
+    only = fly(breaker)
+    where["clock"].advance(100.0)
+    only.end()
+    assert breaker.state == "closed", "nobody else came for its place"
+
+
+def test_a_state_that_is_in_use_is_kept(where: dict) -> None:
+    if "arena" not in where:
+        return
+    breaker = CircuitBreaker("billing", window_calls=20, **where)
+    record = breaker.gate.record
+    calls(breaker, "ok")
+    cells = record._records.opened()  # type: ignore[attr-defined]
+    segment, cell = cells.find(record._digest)  # type: ignore[attr-defined]
+
+    def kept() -> float:
+        return float(segment.floats[segment.at(cell)]) - cells.now()
+
+    for prepare, outcome, ended in (
+        (breaker.reset, "ok", "well"),
+        (breaker.force_closed, "ok", "well"),
+        (breaker.force_closed, DOWN, "failed"),
+        (breaker.force_open, "ok", "refused"),
+    ):
+        prepare()
+        for _ in range(30):
+            where["clock"].advance(3601.0)
+            assert calls(breaker, outcome) == [ended]
+            assert kept() == pytest.approx(KEPT)
+
+
+def test_what_comes_late_is_dropped_under_the_lock_too() -> None:
+    told: list[Any] = []
+    machine = Machine(Rules(failures_in_a_row=1), Fixed(), 1, told.append)
+    cell = [0.0] * WIDTH
+    machine.catch_up(cell, 0.0, 0.0)
+    old = machine.admit(cell, 0.0)
+    machine.force(cell, 0.0, CLOSED, "reset")
+    machine.settle(cell, 0.0, old, failed=True, slow=False)
+    assert (cell[STATE], len(told)) == (CLOSED, 1)
+    machine.settle(cell, 0.0, machine.admit(cell, 0.0), failed=True, slow=False)
+    assert (cell[STATE], len(told)) == (OPEN, 2)
+
+
+def test_a_lock_that_cannot_be_had_lets_no_probe_in(
+    where: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker = CircuitBreaker("billing", failures_in_a_row=1, **where)
+    calls(breaker, DOWN)
+    where["clock"].advance(60.0)
+
+    def busy(self: object, step: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(breaker.gate.record), "hand_out", busy)
+        assert refusal(breaker) == 0.1
+    assert calls(breaker, "ok") == ["well"]
