@@ -198,7 +198,8 @@ def test_a_stopped_worker_does_not_stop_the_others(folder: Path, child: Callable
 
 def test_one_stopped_with_the_lock_does_not_stop_the_others(folder: Path, child: Callable) -> None:
     """They decide by a copy, and what they did is done to the shared state later."""
-    config = {"failures_in_a_row": 3}
+    # A window so long that nothing but the copy makes the worker look again.
+    config = {"failures_in_a_row": 3, "window": 80_000.0}
 
     def hold(say: Callable) -> None:
         breaker = breaker_in(folder, **config)
