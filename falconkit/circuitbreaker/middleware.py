@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from falconkit.circuitbreaker.breaker import CircuitBreaker
@@ -41,9 +42,10 @@ def guard(breaker: CircuitBreaker | Callable[[str], CircuitBreaker] = CircuitBre
         ConfigurationError: Now, when ``breaker`` is neither.
         CircuitOpen: At a call that is refused; ``retry_after`` says when to come again.
     """
-    if not callable(breaker) and not isinstance(breaker, CircuitBreaker):
+    if not isinstance(breaker, CircuitBreaker) and not _takes_a_name(breaker):
         raise ConfigurationError(
-            f"guard() takes a CircuitBreaker, or a function from a name to one, got {breaker!r}"
+            "guard() takes a CircuitBreaker, or a function from a name to one, got "
+            f"{breaker!r}: an endpoint is wrapped by @guard(), with parentheses"
         )
 
     def choose(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
@@ -55,6 +57,18 @@ def guard(breaker: CircuitBreaker | Callable[[str], CircuitBreaker] = CircuitBre
         return _guarded(chosen)(next)
 
     return choose
+
+
+def _takes_a_name(make: object) -> bool:
+    if not callable(make):
+        return False
+    try:
+        inspect.signature(make).bind("name")
+    except TypeError:
+        return False
+    except ValueError:  # it does not say what it takes
+        return True
+    return True
 
 
 def _guarded(breaker: CircuitBreaker) -> Middleware:

@@ -380,6 +380,8 @@ def test_guard_takes_a_breaker_or_what_makes_one() -> None:
     makes_none: Callable[[str], Any] = lambda name: None  # noqa: E731
     with pytest.raises(ConfigurationError, match="'nop'"):
         guard(makes_none)(nop)
+    with pytest.raises(ConfigurationError, match=r"@guard\(\)"):
+        guard(nop)  # type: ignore[arg-type]
 
 
 def test_a_place_that_expired_is_its_own_until_it_is_given_away(where: dict, fly: Callable) -> None:
