@@ -250,6 +250,40 @@ class RegistrationFailed(Event):
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerChanged(Event):
+    """A circuit breaker changed its state. The worker that changed it tells it, once a host.
+
+    Attributes:
+        breaker: Which breaker.
+        old: ``closed``, ``open``, ``half-open``, ``forced-open`` or ``forced-closed``.
+        new: The same, of now.
+        retry_after: Seconds that it will be open, None when it is not.
+        why: For people.
+        generation: How often it had changed.
+    """
+
+    breaker: str
+    old: str
+    new: str
+    retry_after: float | None
+    why: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSeen(Event):
+    """A worker sees a circuit breaker in another state than before; each tells it for itself.
+
+    Attributes:
+        breaker: Which breaker.
+        state: As in `BreakerChanged`.
+    """
+
+    breaker: str
+    state: str
+
+
 Listener = Callable[[Event], None]
 
 

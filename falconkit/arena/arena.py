@@ -13,12 +13,17 @@ from falconkit.arena import rundir
 from falconkit.arena.buckets import Buckets
 from falconkit.arena.cells import Cells
 from falconkit.arena.place import Place
+from falconkit.arena.record import COUNTERS
+from falconkit.arena.records import Records
 from falconkit.arena.slots import Slots
 from falconkit.arena.table import Table
 from falconkit.arena.troubles import Troubles
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+
+# At 1.2 kB for the widest that falconkit has, 20 MB.
+_MOST_RECORDS = 16_384
 
 
 class Arena:
@@ -70,6 +75,7 @@ class Arena:
         self._slots: dict[str, Slots] = {}
         self._tables: dict[str, Table] = {}
         self._buckets: dict[str, Buckets] = {}
+        self._records: dict[str, Records] = {}
         self._shared: dict[str, Cells] = {}
         self._lock = threading.Lock()
         self._place: Place | None = None
@@ -133,6 +139,23 @@ class Arena:
                 )
             return self._buckets[name]
 
+    def records(self, name: str, width: int) -> Records:
+        """Return the records of that name and width: always the same object.
+
+        Args:
+            name: Their name, part of file names.
+            width: How many floats a record has, its counters not among them.
+        """
+        seats = self.slots("seats")
+        file = f"{_file_name(name)}{width}.records"
+        with self._lock:
+            if file not in self._records:
+                open_cells = functools.partial(
+                    self._cells, file, 1 + width + COUNTERS, max_cells=_MOST_RECORDS
+                )
+                self._records[file] = Records(open_cells, seats, width, degraded=self._troubles.add)
+            return self._records[file]
+
     def status(self) -> dict[str, int | float | str | bool]:
         """Return what this process knows of itself, for ``/debug/vars``.
 
@@ -152,6 +175,8 @@ class Arena:
         """Give up this process' slots and the folder. What is used after that opens anew."""
         for buckets in self._buckets.copy().values():
             buckets.settle()
+        for records in self._records.copy().values():
+            records.settle()
         with self._lock:
             place, self._place = self._place, None
             self._forget()
@@ -159,8 +184,13 @@ class Arena:
             place.close()
 
     def _forget(self) -> None:
-        parts: list[Slots | Table | Buckets] = [*self._slots.values(), *self._tables.values()]
-        for part in (*parts, *self._buckets.values()):
+        parts: list[Slots | Table | Buckets | Records] = [
+            *self._slots.values(),
+            *self._tables.values(),
+            *self._buckets.values(),
+            *self._records.values(),
+        ]
+        for part in parts:
             part.forget()
         self._shared.clear()
 
@@ -199,18 +229,22 @@ class Arena:
                 why = f"{path} cannot be used: {error}; {rundir.VARIABLE} names another place"
         return Place(None, clock=self._clock), why
 
-    def _cells(self, name: str, width: int) -> Cells:
+    def _cells(self, name: str, width: int, max_cells: int = 1 << 21) -> Cells:
         place = self._opened()
         why = ""
         # One for all threads: only then do its locks keep them apart.
         with self._lock:
             if name not in self._shared:
                 try:
-                    self._shared[name] = Cells(place, name, width, clock=self._clock)
+                    self._shared[name] = Cells(
+                        place, name, width, clock=self._clock, max_cells=max_cells
+                    )
                 except OSError as error:
                     why = f"{name} is kept by each process for itself: {error}"
                     place = Place(None, clock=self._clock)
-                    self._shared[name] = Cells(place, name, width, clock=self._clock)
+                    self._shared[name] = Cells(
+                        place, name, width, clock=self._clock, max_cells=max_cells
+                    )
             cells = self._shared[name]
         if why:
             self._troubles.add("private", why)

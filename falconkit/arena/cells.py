@@ -34,6 +34,7 @@ class Cells:
     Attributes:
         locks: One a shard, see `lock_of`.
         epoch: The reading of the clock from which times count.
+        alone: True when no other process has them.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Cells:
         self._max_cells = max_cells
         self._seed = place.seed
         self.epoch = place.epoch
+        self.alone = place.path is None
         self._no_growth_until = 0.0
         *self.locks, self._growth = place.locks(self._name, SHARDS + 1)
         self._overflow = self._segment(0)

@@ -11,6 +11,8 @@ from falconkit.clock import Clock, system_clock
 from falconkit.events import (
     ArenaDegraded,
     BackendFailed,
+    BreakerChanged,
+    BreakerSeen,
     DiscoveryLost,
     Event,
     InstanceEjected,
@@ -31,8 +33,11 @@ _LEVELS: dict[type[Event], int] = {
     InstanceEjected: logging.WARNING,
     TooFewHealthy: logging.WARNING,
     RegistrationFailed: logging.WARNING,
+    BreakerChanged: logging.WARNING,
 }
-_SAID_ALREADY = (RequestStuck,)  # by the watchdog, with the stack, which an event does not carry
+# By the watchdog, with the stack, which an event does not carry; by the one worker of all
+# that see a breaker's state which changed it.
+_SAID_ALREADY = (RequestStuck, BreakerSeen)
 _RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "event", "repeated"})
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST_KEPT = 256
@@ -44,8 +49,9 @@ def log_events(
     """Return a listener that writes each event as a line, its fields beside it.
 
     Trouble is a warning, the rest info; a stuck request is left to the
-    watchdog, which logs its stack. An event that is told again and again has
-    one line in ``every`` seconds, which says in ``repeated`` how many had none.
+    watchdog, which logs its stack, and a breaker's state to who changed it. An event
+    that is told again and again has one line in ``every`` seconds, which says in
+    ``repeated`` how many had none.
 
     >>> import sys
     >>> from falconkit.log.handler import Handler

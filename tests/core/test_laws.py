@@ -3,8 +3,9 @@
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.deadline import deadline, timeout
-from falconkit.endpoint import chain
+from falconkit.endpoint import chain, nop
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
@@ -121,6 +122,25 @@ def hedging(arena):
     )
 
 
+def guarding(**config):
+    def subject(arena):
+        given = config or {"arena": arena}
+        return Subject(
+            # One for each endpoint, and so that a row of specimens does not open it.
+            lambda: guard(lambda name: CircuitBreaker(name, minimum_calls=20, **given)),
+            misconfigured=[
+                lambda: guard("billing"),
+                lambda: guard(lambda name: None)(nop),
+                lambda: CircuitBreaker(""),
+                lambda: CircuitBreaker("billing", failure_ratio=1.5),
+                lambda: CircuitBreaker("billing", window_calls=5),
+                lambda: CircuitBreaker("billing", wait=float("nan")),
+            ],
+        )
+
+    return subject
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
@@ -133,6 +153,7 @@ def stacked(arena):
             limit(bucket),
             deadline(clock=clock),
             retry(clock=clock),
+            guard(lambda name: CircuitBreaker(name, minimum_calls=20, arena=arena)),
             timeout(1.0, clock=clock),
             nothing(),
         )
@@ -157,6 +178,8 @@ subjects = {
     "retry": retrying,
     "retry of everything": retrying_all,
     "hedge": hedging,
+    "guard on the arena": guarding(),
+    "guard of this process": guarding(shared=False),
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from falconkit import Context, Endpoint, Key, Middleware, chain, layer, named, nop
+from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import Req, Res
 from falconkit.layers import observers
@@ -127,4 +128,6 @@ assert_type(hedge(Threads(2))(add)(ctx, AddRequest(1)), int)
 conform_middleware(lambda: shout("a"))
 conform_middleware(lambda: bare)
 scripted: Endpoint[AddRequest, int] = stack(Script(1))
+guarded = chain(guard(), guard(CircuitBreaker("counter", is_failure=lambda outcome: None)))
+assert_type(guarded(client)(ctx, AddRequest(1)), Summed)
 limited = limit(TokenBucket("1/second", clock=ManualClock()))
