@@ -71,7 +71,8 @@ class Client(Generic[Req, Res]):
 
     Opens nothing until its first call, then keeps connections alive in its pool.
     Threads share it. The request id goes on in ``X-Request-ID``; how long the
-    answer will be waited for goes on in ``X-Request-Timeout-Ms``.
+    answer will be waited for goes on in ``X-Request-Timeout-Ms``, and the
+    trace in the headers of ``ctx.span``.
 
     >>> client = Client("GET", "http://users:8000/users/{id}", returns=dict, timeout=2.0)
     >>> client
@@ -102,7 +103,7 @@ class Client(Generic[Req, Res]):
         idempotent: Whether a call that may have run may run again; without it
             the method decides (RFC 9110, 9.2.2).
         send_ids: False for a service of somebody else's, which is to learn neither our
-            request ids nor our deadlines.
+            request ids nor our deadlines, nor our traces.
         clock: Whose seconds ``ctx.deadline`` is in.
 
     Raises:
@@ -181,6 +182,8 @@ class Client(Generic[Req, Res]):
             if ctx.request_id:
                 outgoing.headers[REQUEST_ID] = ctx.request_id
             outgoing.headers[TIMEOUT] = str(max(1, int(left * 1000)))
+            if ctx.span is not None:
+                outgoing.headers.update(ctx.span.headers())
         for before in self._before:
             before(ctx, outgoing)
         incoming = self._ask(outgoing, left, exchange)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from falconkit.arena import Arena, default_arena
@@ -14,6 +14,7 @@ from falconkit.events import Events
 from falconkit.log import log_events
 from falconkit.metrics import Metrics, count_events, expvar
 from falconkit.settings import Settings
+from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors
 from falconkit.transport.http.app import App
 from falconkit.transport.http.extractors import Extractor
@@ -28,6 +29,7 @@ def app(
     metrics: Metrics | None = None,
     observe: Middleware | None = None,
     before: Sequence[Extractor] | None = None,
+    tracer: Tracer | None = None,
     debug_vars: str | None = None,
     arena: Arena | None = None,
     clock: Clock = system_clock,
@@ -40,6 +42,8 @@ def app(
         metrics: What ``/debug/vars`` shows; a new one when None.
         observe: The layers that see what no route takes: log, measure.
         before: Extractors for every endpoint.
+        tracer: Continues each request's trace, or begins one, before anything is
+            logged; its spans are counted as ``spans.sent`` and ``spans.dropped``.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
         arena: Whose state ``/debug/vars`` shows; the process's own when None.
@@ -59,9 +63,11 @@ def app(
     else:
         metrics.events.listen(events.tell)
     events.listen(count_events(metrics))
+    if tracer is not None:
+        tracer.attach(events, _counting(metrics))
     shown = default_arena() if arena is None else arena
     host = Host(
-        start=extractors.start(settings.trusted_hops, clock=clock),
+        start=extractors.start(settings.trusted_hops, clock=clock, tracer=tracer),
         limits=BodyLimits(settings.max_body, settings.body_timeout, clock=clock),
         events=events,
         clock=clock,
@@ -71,6 +77,7 @@ def app(
         metrics=metrics,
         observe=chain() if observe is None else observe,
         before=() if before is None else before,
+        tracer=tracer,
         **falcon_s,
     )
 
@@ -83,3 +90,8 @@ def app(
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
+
+
+def _counting(metrics: Metrics) -> Callable[[str, int], None]:
+    counters = {what: metrics.counter(f"spans.{what}") for what in ("sent", "dropped")}
+    return lambda what, how_many: counters[what].add(how_many)
