@@ -186,7 +186,9 @@ def _attributes(ctx: Context, kind: Kind | None, callee: Callee | None) -> dict[
         found = {"http.request.method": ctx.method, "url.path": ctx.path}
         found |= {"request.id": ctx.request_id, "client.address": ctx.caller}
     if callee is not None:
-        found |= {"peer.service": callee.service, "server.address": callee.host}
+        found["peer.service"] = callee.service
+        if callee.host:
+            found["server.address"] = callee.host
         if callee.port:
             found["server.port"] = callee.port
     return found

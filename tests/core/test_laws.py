@@ -10,6 +10,8 @@ from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
+from falconkit.tracing import LeanTracer, SpanList, never, trace
+from falconkit.tracing.otel import OTelTracer
 
 WIDE = "1000000/second"
 
@@ -85,14 +87,41 @@ def delaying(arena):
     )
 
 
+def tracing(sampler=None):
+    def subject(arena):
+        spans = SpanList(most=10_000)
+        tracer = LeanTracer("counter", reporter=spans, sampler=sampler)
+        return Subject(
+            lambda: trace(tracer),
+            counted=None if sampler else lambda: len(spans),
+            misconfigured=[
+                lambda: trace(None),
+                lambda: trace(tracer, name=""),
+                lambda: trace(tracer, kind="internal"),
+            ],
+        )
+
+    return subject
+
+
+def tracing_by_opentelemetry(arena):
+    tracer = OTelTracer()
+    return Subject(lambda: trace(tracer))
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
     bucket = TokenBucket(WIDE, storage="memory://")
+    tracer = LeanTracer("counter", reporter=SpanList(), clock=clock)
 
     def factory():
         together = chain(
-            log(sink=lines, clock=clock), measure(metrics, clock=clock), limit(bucket), nothing()
+            log(sink=lines, clock=clock),
+            trace(tracer),
+            measure(metrics, clock=clock),
+            limit(bucket),
+            nothing(),
         )
         return layer("stack")(lambda next: together(next))
 
@@ -107,6 +136,9 @@ subjects = {
     "limit in memory": limiting("memory://"),
     "limit by window": limiting_by_window,
     "delay": delaying,
+    "trace": tracing(),
+    "trace, not sampled": tracing(never),
+    "trace by OpenTelemetry": tracing_by_opentelemetry,
 }
 
 

@@ -18,7 +18,7 @@ class Receiver(AbstractContextManager["Receiver"]):
         url: Where it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.statuses: list[int] = []
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         receiver = self
@@ -35,7 +35,7 @@ class Receiver(AbstractContextManager["Receiver"]):
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -88,5 +88,3 @@ class Silent(AbstractContextManager["Silent"]):
 def by_name(spans: list[dict[str, Any]], name: str) -> dict[str, Any]:
     (found,) = (span for span in spans if span["name"] == name)
     return found
-
-

@@ -9,8 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falconkit.errors import ConfigurationError
-from falconkit.tracing import B3_MULTI, B3_SINGLE, W3C, Carried, LeanTracer, TraceContext
-from falconkit.tracing import tracestate, w3c_baggage
+from falconkit.tracing import (
+    B3_MULTI,
+    B3_SINGLE,
+    W3C,
+    Carried,
+    LeanTracer,
+    TraceContext,
+    tracestate,
+    w3c_baggage,
+)
 
 T, S, P = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "05e3ac9a4f6e3b90"
 FORMATS = (W3C, B3_SINGLE, B3_MULTI)
@@ -232,14 +240,14 @@ def test_what_b3_writes_it_reads(one, debug):
     assert B3_MULTI.read(lower(B3_MULTI.write(one))) == one
 
 
-key = st.from_regex(r"[a-z][a-z0-9_*/-]{0,20}(@[a-z][a-z0-9]{0,5})?", fullmatch=True)
-value = st.from_regex(r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,40}[\x21-\x2b\x2d-\x3c\x3e-\x7e]", fullmatch=True)
+PRINTABLE = "".join(chr(n) for n in range(0x20, 0x7F) if chr(n) not in ",=")
+key = st.tuples(st.sampled_from("abz"), st.text("abc019_*/-", max_size=20)).map("".join)
+value = st.tuples(st.text(PRINTABLE, max_size=20), st.sampled_from("a~!")).map("".join)
 states = st.lists(st.tuples(key, value).map("=".join), max_size=32).map(",".join)
 
 
 @given(carried, st.booleans(), states)
 def test_what_w3c_writes_it_reads(one, random, state):
-    state = ",".join(part.strip(" ") for part in state.split(","))
     one = Carried(one.trace_id, one.span_id, 0, one.sampled, False, random, state)
     assert W3C.read(lower(W3C.write(one))) == one
 
@@ -249,7 +257,9 @@ nearly = st.one_of(
     st.text(st.characters(max_codepoint=255)),
     st.text("0123456789abcdefABCDEFdx-,;= \t", max_size=80),
     st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-f]{2}.?", fullmatch=True),
-    st.from_regex(r"[0-9a-f]{16}([0-9a-f]{16})?-[0-9a-f]{16}(-[01d2](-[0-9a-f]{16})?)?", fullmatch=True),
+    st.from_regex(
+        r"[0-9a-f]{16}([0-9a-f]{16})?-[0-9a-f]{16}(-[01d2](-[0-9a-f]{16})?)?", fullmatch=True
+    ),
     st.sampled_from([f"00-{T}-{S}-01", f"{T}-{S}-1", T, S, "1", "0", "d", "true", "a=1,b=2"]),
 )
 NAMES = (*(name for each in FORMATS for name in each.fields), "baggage")

@@ -44,10 +44,9 @@ def only(spans: SpanList) -> Recording:
 def called(tracer: LeanTracer, outcome: object, **options) -> None:
     """Call an endpoint that a request meets first, which ends as said."""
     script = Script(outcome, name="add")
-    try:
+    with pytest.raises(type(outcome)) as raised:
         trace(tracer, **options)(script)(Context(span=tracer.join({})), 1)
-    except BaseException as error:
-        assert error is outcome
+    assert raised.value is outcome
 
 
 class Refusing(NoInstance):

@@ -151,7 +151,9 @@ def test_a_decision_alone_is_kept_for_the_new_trace(decision, recorded):
 
 def test_baggage_goes_on_without_a_trace_and_can_be_read():
     tracer = recording()
-    span = opened(tracer, {"traceparent": "broken", "baggage": "user=ann;ttl=3, plan=free%20one, ?"})
+    span = opened(
+        tracer, {"traceparent": "broken", "baggage": "user=ann;ttl=3, plan=free%20one, ?"}
+    )
     assert dict(span.headers())["baggage"] == "user=ann;ttl=3,plan=free%20one"
     assert baggage(Context(span=span)) == {"user": "ann", "plan": "free one"}
     assert baggage(Context()) == {}
