@@ -7,7 +7,7 @@ import logging
 from falconkit.errors import ConfigurationError
 from falconkit.tracing.batches import BatchReporter
 from falconkit.tracing.recording import Recording
-from falconkit.tracing.zipkin_json import text
+from falconkit.tracing.zipkin_json import tags_of, text
 
 
 class LogReporter(BatchReporter):
@@ -48,11 +48,11 @@ class LogReporter(BatchReporter):
         for span in spans:
             extra: dict[str, object] = {"trace_id": span.trace_id, "span_id": span.span_id}
             if span.parent:
-                extra["parent_id"] = f"{span.parent:016x}"
+                extra["parent_id"] = span.parent_id
             extra |= {"kind": span.kind, "elapsed": span.seconds}
             if span.annotations:
                 extra["annotations"] = [text(what) for _, what in span.annotations]
-            extra["tags"] = {text(name): text(value) for name, value in span.tags.copy().items()}
+            extra["tags"] = tags_of(span)
             self._logger.log(self._level, "span %s", text(span.name), extra=extra)
 
     def __repr__(self) -> str:

@@ -69,7 +69,12 @@ class Recording(msgspec.Struct, eq=False):
     @property
     def span_id(self) -> str:
         """16 lower-case hexadecimal digits."""
-        return f"{self.number:016x}"
+        return self.number.to_bytes(8, "big").hex()
+
+    @property
+    def parent_id(self) -> str:
+        """16 lower-case hexadecimal digits; "" for the first span of a trace."""
+        return self.parent.to_bytes(8, "big").hex() if self.parent else ""
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the headers of a call that is made in this span."""

