@@ -1,14 +1,17 @@
 """Tracing: where the time of a request went, across every service on its way."""
 
 from falconkit.tracing.b3 import B3_MULTI, B3_SINGLE
-from falconkit.tracing.batches import BatchReporter, NotDelivered
+from falconkit.tracing.batch_reporter import BatchReporter
+from falconkit.tracing.batches import NotDelivered
 from falconkit.tracing.file import FileReporter
 from falconkit.tracing.lines import LogReporter
 from falconkit.tracing.middleware import trace
 from falconkit.tracing.propagation import Carried, Format
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.reporter import Reporter
+from falconkit.tracing.ring import TraceRing
 from falconkit.tracing.sampling import Sampler, always, never, per_second, ratio
+from falconkit.tracing.several import Several
 from falconkit.tracing.span import Callee, Span, Tracer, annotate, baggage, tag
 from falconkit.tracing.spans import SpanList
 from falconkit.tracing.tracer import LeanTracer
@@ -29,9 +32,11 @@ __all__ = [
     "Recording",
     "Reporter",
     "Sampler",
+    "Several",
     "Span",
     "SpanList",
     "TraceContext",
+    "TraceRing",
     "Tracer",
     "always",
     "annotate",

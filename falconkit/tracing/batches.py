@@ -25,27 +25,17 @@ class NotDelivered(Exception):
     """A batch was not taken, and might be later."""
 
 
-class BatchReporter:
-    """A `Reporter` that sends from a thread of each process, which starts with its first span.
-
-    Requests wait for nothing: when the queue is full a span is dropped, and
-    counted. A batch that cannot be delivered is tried again, later and
-    later, up to ``tries`` times; then it is dropped, and counted. A subclass
-    says how a batch is delivered, by `send`.
-
-    >>> class Count(BatchReporter):
-    ...     def send(self, spans: list[Recording]) -> None:
-    ...         print(len(spans))
-    >>> Count("count").flush()
+class Batches:
+    """A bounded queue, and in each process a thread that empties it, from the first span on.
 
     Attributes:
-        name: The backend's, for the log and for `BackendFailed`.
-        service: Whose spans they are.
         sent: Spans that this process has delivered.
         dropped: Spans of this process that nobody will see.
 
     Args:
-        name: The backend's.
+        name: The backend's, for the log and for `BackendFailed`.
+        send: Delivers a batch, in the thread. `NotDelivered` says that another
+            try is worth it; after any other error it is not.
         most: Spans that may wait.
         batch: Spans that go at once.
         interval: Seconds between two looks at the queue.
@@ -59,6 +49,7 @@ class BatchReporter:
     def __init__(
         self,
         name: str,
+        send: Callable[[list[Recording]], None],
         *,
         most: int = 10_000,
         batch: int = 500,
@@ -72,7 +63,7 @@ class BatchReporter:
         if not interval > 0:
             raise ConfigurationError(f"interval={interval!r}: give seconds, above 0")
         self.name = name
-        self.service = ""
+        self._send = send
         self._most, self._size, self._interval, self._tries = most, batch, interval, tries
         self._rng = random.Random() if rng is None else rng
         self._events: Events | None = None
@@ -92,7 +83,7 @@ class BatchReporter:
         self._closed = False
         self._sending, self._counting = threading.Lock(), threading.Lock()
 
-    def report(self, span: Recording, /) -> None:
+    def put(self, span: Recording, /) -> None:
         """Take a span, or drop it when too many wait."""
         # PERF: 0.2 us. Threads that look at the length together overshoot by as many
         # as they are, which costs less than a lock.
@@ -111,19 +102,7 @@ class BatchReporter:
         """Spans that are neither sent nor dropped yet."""
         return len(self._waiting) + len(self._batch)
 
-    def serve(self, service: str, /) -> None:
-        """Hear whose spans they are."""
-        self.service = service
-
-    def send(self, spans: list[Recording]) -> None:
-        """Deliver a batch, in the thread.
-
-        Raises:
-            NotDelivered: Another try is worth it. After any other error it is not.
-        """
-        raise NotImplementedError
-
-    def attach(self, events: Events, count: Callable[[str, int], None], /) -> None:
+    def attach(self, events: Events, count: Callable[[str, int], None]) -> None:
         """Tell ``events`` of trouble, and ``count`` of spans ``sent`` and ``dropped``."""
         self._events, self._count = events, count
 
@@ -188,7 +167,7 @@ class BatchReporter:
     def _deliver(self) -> float:
         batch = self._batch
         try:
-            self.send(batch)
+            self._send(batch)
         except NotDelivered as ex:
             return self._again(str(ex))
         except Exception as ex:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from falconkit.errors import ConfigurationError
-from falconkit.tracing.batches import BatchReporter
+from falconkit.tracing.batch_reporter import BatchReporter
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import tags_of, text
 

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from falconkit.errors import ConfigurationError
-from falconkit.tracing.batches import BatchReporter, NotDelivered
+from falconkit.tracing.batch_reporter import BatchReporter
+from falconkit.tracing.batches import NotDelivered
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import text
 

@@ -11,7 +11,8 @@ import msgspec
 import urllib3
 
 from falconkit.errors import ConfigurationError
-from falconkit.tracing.batches import BatchReporter, NotDelivered
+from falconkit.tracing.batch_reporter import BatchReporter
+from falconkit.tracing.batches import NotDelivered
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import zipkin_span
 

@@ -13,7 +13,7 @@ from falconkit.errors import Failed
 from falconkit.log import log, setup
 from falconkit.metrics import Metrics, measure
 from falconkit.settings import Settings
-from falconkit.tracing import LeanTracer, tag, trace
+from falconkit.tracing import LeanTracer, Several, TraceRing, tag, trace
 from falconkit.tracing.zipkin import ZipkinReporter
 from falconkit.transport import http
 
@@ -28,10 +28,13 @@ def build() -> http.App:
         most=int(os.environ.get("MOST", "10000")),
         batch=int(os.environ.get("BATCH", "500")),
     )
-    tracer = LeanTracer(service, reporter=reporter)
+    traces = TraceRing(interval=0.05)
+    tracer = LeanTracer(service, reporter=Several(reporter, traces))
     metrics = Metrics()
     observe = chain(log(), trace(tracer), measure(metrics))
-    app = http.app(settings=settings, metrics=metrics, observe=observe, tracer=tracer)
+    app = http.app(
+        settings=settings, metrics=metrics, observe=observe, tracer=tracer, traces=traces
+    )
     calls = os.environ.get("CALLS")
 
     @named(f"{service}_work")

@@ -18,15 +18,16 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import BackendFailed, Events
 from falconkit.testing import wait_until
 from falconkit.tracing import BatchReporter, LeanTracer, NotDelivered
+from falconkit.tracing.batches import Batches
 
 NEVER = 3600.0
 
 
-class Sink(BatchReporter):
+class Sink(Batches):
     """Delivers to a list, or fails as it is told."""
 
     def __init__(self, *errors: Exception | None, **options) -> None:
-        super().__init__("sink", **({"interval": NEVER} | options))
+        super().__init__("sink", self.send, **({"interval": NEVER} | options))
         self.errors = list(errors)
         self.batches: list[list[str]] = []
 
@@ -38,8 +39,14 @@ class Sink(BatchReporter):
         self.batches.append([span.name for span in spans])
 
 
-def put(reporter: BatchReporter, how_many: int, name: str = "s") -> None:
-    tracer = LeanTracer("counter", reporter=reporter)
+def reporting(sink: Batches) -> BatchReporter:
+    reporter = BatchReporter("sink")
+    reporter.report = sink.put
+    return reporter
+
+
+def put(sink: Sink, how_many: int, name: str = "s") -> None:
+    tracer = LeanTracer("counter", reporter=reporting(sink))
     for n in range(how_many):
         tracer.open(Context(), f"{name}{n}").finish()
 
@@ -51,7 +58,7 @@ def names(how_many: int) -> list[str]:
 @pytest.fixture
 def unstarted(monkeypatch):
     """No thread: the test takes the turns itself."""
-    monkeypatch.setattr(BatchReporter, "_start", lambda self: None)
+    monkeypatch.setattr(Batches, "_start", lambda self: None)
 
 
 @pytest.mark.usefixtures("unstarted")

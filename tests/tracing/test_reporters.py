@@ -82,7 +82,7 @@ def test_zipkin_gets_its_own_json(receiver):
         "annotations": [{"timestamp": 1_700_000_000_750_000, "value": "refused"}],
         "tags": {"retry.attempt": "2", "error": "NoInstance: no instance of users"},
     }
-    assert (reporter.sent, reporter.dropped) == (2, 0)
+    assert (reporter.batches.sent, reporter.batches.dropped) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_a_tag_that_cannot_be_shown_costs_no_batch():
 def test_what_zipkin_may_take_later_is_sent_again(receiver, status):
     receiver.statuses = [status]
     reporter = ZipkinReporter(receiver.url, interval=NEVER)
-    reporter._start = lambda: None
+    reporter.batches._start = lambda: None
     two_spans(reporter)
-    assert reporter.turn() < 2
-    assert (reporter.sent, reporter.waiting) == (0, 2)
-    reporter.turn()
-    assert (reporter.sent, reporter.waiting, len(receiver.posts)) == (2, 0, 2)
+    assert reporter.batches.turn() < 2
+    assert (reporter.batches.sent, reporter.batches.waiting) == (0, 2)
+    reporter.batches.turn()
+    assert (reporter.batches.sent, reporter.batches.waiting, len(receiver.posts)) == (2, 0, 2)
     assert receiver.posts[0][2] == receiver.posts[1][2]
 
 
@@ -150,19 +150,19 @@ def test_what_zipkin_may_take_later_is_sent_again(receiver, status):
 def test_what_zipkin_will_never_take_is_dropped(receiver, status, caplog):
     receiver.statuses = [status]
     reporter = ZipkinReporter(receiver.url, interval=NEVER)
-    reporter._start = lambda: None
+    reporter.batches._start = lambda: None
     two_spans(reporter)
-    reporter.turn()
-    assert (reporter.sent, reporter.dropped, reporter.waiting) == (0, 2, 0)
+    reporter.batches.turn()
+    assert (reporter.batches.sent, reporter.batches.dropped, reporter.batches.waiting) == (0, 2, 0)
     assert str(status) in caplog.text
 
 
 def test_a_zipkin_that_is_away_is_told_of_by_its_url(caplog):
     reporter = ZipkinReporter(f"http://127.0.0.1:{free_port()}", interval=NEVER)
-    reporter._start = lambda: None
+    reporter.batches._start = lambda: None
     two_spans(reporter)
     reporter.flush()
-    assert reporter.waiting == 2
+    assert reporter.batches.waiting == 2
     assert reporter.url in caplog.text
 
 
@@ -217,13 +217,13 @@ def test_a_file_gets_a_line_a_span_and_may_be_moved_away(tmp_path):
 
 def test_a_file_that_cannot_be_written_is_tried_again(tmp_path, caplog):
     reporter = FileReporter(tmp_path / "no" / "spans", interval=NEVER)
-    reporter._start = lambda: None
+    reporter.batches._start = lambda: None
     two_spans(reporter)
-    reporter.turn()
-    assert reporter.waiting == 2
+    reporter.batches.turn()
+    assert reporter.batches.waiting == 2
     (tmp_path / "no").mkdir()
-    reporter.turn()
-    assert reporter.sent == 2
+    reporter.batches.turn()
+    assert reporter.batches.sent == 2
 
 
 def test_the_log_gets_a_record_a_span():
@@ -283,10 +283,10 @@ def test_a_collector_that_is_away_is_tried_again():
     reporter = OTLPReporter(
         f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.1, interval=NEVER
     )
-    reporter._start = lambda: None
+    reporter.batches._start = lambda: None
     two_spans(reporter)
-    reporter.turn()
-    assert reporter.waiting == 2
+    reporter.batches.turn()
+    assert reporter.batches.waiting == 2
 
 
 @pytest.mark.parametrize(

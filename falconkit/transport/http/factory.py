@@ -7,6 +7,7 @@ from typing import Any
 
 from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
+from falconkit.debug.traces import Traces
 from falconkit.debug.vars import Vars
 from falconkit.endpoint import Middleware, chain
 from falconkit.errors import ConfigurationError
@@ -14,7 +15,7 @@ from falconkit.events import Events
 from falconkit.log import log_events
 from falconkit.metrics import Metrics, count_events, expvar
 from falconkit.settings import Settings
-from falconkit.tracing import Tracer
+from falconkit.tracing import Tracer, TraceRing
 from falconkit.transport.http import extractors
 from falconkit.transport.http.app import App
 from falconkit.transport.http.extractors import Extractor
@@ -30,6 +31,7 @@ def app(
     observe: Middleware | None = None,
     before: Sequence[Extractor] | None = None,
     tracer: Tracer | None = None,
+    traces: TraceRing | None = None,
     debug_vars: str | None = None,
     arena: Arena | None = None,
     clock: Clock = system_clock,
@@ -44,6 +46,7 @@ def app(
         before: Extractors for every endpoint.
         tracer: Continues each request's trace, or begins one, before anything is
             logged; its spans are counted as ``spans.sent`` and ``spans.dropped``.
+        traces: What ``/debug/traces`` draws: a reporter of the tracer's.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
         arena: Whose state ``/debug/vars`` shows; the process's own when None.
@@ -87,6 +90,8 @@ def app(
         return expvar(made.metrics) | {"arena": arena}
 
     made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
+    if traces is not None:
+        made.add_route("/debug/traces", Traces(traces.read, everybody=debug_vars == "open"))
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
