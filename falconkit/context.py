@@ -201,7 +201,7 @@ class Context:
         }
         return Context(**(fields | changes))
 
-    def inside(self, span: Span) -> Context:
+    def inside(self, span: Span | None) -> Context:
         """Return a copy that is in ``span``.
 
         >>> Context(path="/add").inside(None).path

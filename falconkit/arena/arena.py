@@ -133,6 +133,13 @@ class Arena:
                 )
             return self._buckets[name]
 
+    def folder(self) -> Path | None:
+        """Return the folder that the host's processes share, None when this one is alone.
+
+        For files that are no memory: who writes one renames a whole draft into place.
+        """
+        return self._opened().path
+
     def status(self) -> dict[str, int | float | str | bool]:
         """Return what this process knows of itself, for ``/debug/vars``.
 

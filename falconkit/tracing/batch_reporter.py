@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.tracing.batches import Batches
 from falconkit.tracing.recording import Recording, Report
@@ -67,7 +68,16 @@ class BatchReporter:
         raise NotImplementedError
 
     def serve(self, service: str, /) -> None:
-        """Hear whose spans they are."""
+        """Hear whose spans they are.
+
+        Raises:
+            ConfigurationError: They are another service's already.
+        """
+        if self.service not in ("", service):
+            raise ConfigurationError(
+                f"{self!r} reports for {self.service!r} and cannot for {service!r}: make it one "
+                "of its own"
+            )
         self.service = service
 
     def attach(self, events: Events, count: Callable[[str, int], None], /) -> None:

@@ -87,7 +87,6 @@ def trace(tracer: Tracer, *, name: str | None = None, kind: Kind | None = None) 
                 return next(inner, request)
             finally:
                 _reset_current(token)
-                span.finish()
 
         return call
 

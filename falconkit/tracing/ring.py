@@ -6,7 +6,6 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -117,10 +116,11 @@ class TraceRing(BatchReporter):
         self.flush()
         since = self._now() - self._seconds
         ours = (each for each in (*self._failed, *self._slowest) if each.ended >= since)
-        kept = [*ours, *self._others(since)]
-        kept.sort(key=lambda each: (not each.failed, -each.seconds))
+        kept = sorted((*ours, *self._others(since)), key=lambda each: -each.seconds)
+        failed = [each for each in kept if each.failed][: self._most]
+        slowest = [each for each in kept if not each.failed][: self._most]
         traces: dict[str, dict[str, ZipkinSpan]] = {}
-        for each in kept:
+        for each in (*failed, *slowest):
             spans = traces.setdefault(each.spans[0].trace_id, {})
             spans |= {span.id: span for span in each.spans}
         return [sorted(each.values(), key=lambda span: span.timestamp) for each in traces.values()]
@@ -144,14 +144,8 @@ class TraceRing(BatchReporter):
         self._slowest = tuple(each for each in self._slowest if each.ended >= since)
         self._failed = tuple(each for each in self._failed if each.ended >= since)
 
-    @property
-    def _folder(self) -> Path | None:
-        """The arena's, None while it has none or the process is alone."""
-        place = self._arena.status()["directory"]
-        return Path(str(place)) if place else None
-
     def _write(self) -> None:
-        folder = self._folder
+        folder = self._arena.folder()
         if folder is None:
             return
         draft = folder / f"traces.{os.getpid()}.new"
@@ -160,7 +154,7 @@ class TraceRing(BatchReporter):
             draft.replace(folder / f"traces.{os.getpid()}.json")
 
     def _others(self, since: float) -> Iterator[Kept]:
-        folder = self._folder
+        folder = self._arena.folder()
         files = sorted(folder.glob("traces.*.json")) if folder is not None else []
         for file in files[:_MOST_FILES]:
             if file.name == f"traces.{os.getpid()}.json":

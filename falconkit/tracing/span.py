@@ -29,13 +29,19 @@ class Callee(NamedTuple):
     host: str = ""
     port: int = 0
 
+    @property
+    def instance(self) -> str:
+        """Host and port; "" when they are not known."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
 
 class Span(Protocol):
     """A part of a trace, while it is open. `context.Span` is what the log reads of it."""
 
     @property
     def recording(self) -> bool:
-        """False when nobody will see it: then all but its ids may be skipped."""
+        """False when nobody will see it: then it need not even be finished."""
 
     @property
     def trace_id(self) -> str:

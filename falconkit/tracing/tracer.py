@@ -74,50 +74,31 @@ class LeanTracer:
         self._report = None if reporter is None else reporter.report
         if sampler is None:
             sampler = never if reporter is None else always
-        self._sampler = sampler
+        self._samples = _guarded(sampler)
         self._clock, self._time, self._monotonic = clock, clock.time, clock.monotonic
         self._ids = Ids(rng)
         self._bits = self._ids.bits
-        self._complained = False
         if reporter is not None:
             reporter.serve(self.service)
 
     def join(self, headers: Mapping[str, str], /) -> Trace:
         """Return the trace that headers name, or a new one."""
+        kept = ""
         if headers:
-            carried, format = self._read(headers)
-            kept = w3c_baggage.accepted(headers["baggage"]) if "baggage" in headers else ""
-            if carried is not None and format is not None:
-                return self._continued(carried, format, kept)
-            if kept:
-                number = self._ids.trace()
-                return Trace(
-                    self._ids, self._sends_new, number, self._samples(number), baggage=kept
-                )
+            if "baggage" in headers:
+                kept = w3c_baggage.accepted(headers["baggage"])
+            for format in self._formats:
+                came = format.read(headers)
+                if came is not None:
+                    return self._continued(came, format, kept)
         number = self._bits(128) or 1
-        return Trace(self._ids, self._sends_new, number, self._samples(number))
-
-    def _read(self, headers: Mapping[str, str]) -> tuple[Carried | None, Format | None]:
-        for format in self._formats:
-            carried = format.read(headers)
-            if carried is not None:
-                return carried, format
-        return None, None
+        return Trace(self._ids, self._sends_new, number, self._samples(number), None, kept)
 
     def _continued(self, came: Carried, format: Format, kept: str) -> Trace:
         number = came.trace_id or self._ids.trace()
         sampled = self._samples(number) if came.sampled is None else came.sampled
         sends = (format,) if self._sends is None else self._sends
         return Trace(self._ids, sends, number, sampled, came, kept)
-
-    def _samples(self, number: int) -> bool:
-        try:
-            return self._sampler(number)
-        except Exception:
-            if not self._complained:
-                self._complained = True
-                _LOG.exception("the sampler %r failed: such traces are not recorded", self._sampler)
-            return False
 
     def open(
         self, ctx: Context, name: str, kind: Kind | None = None, callee: Callee | None = None, /
@@ -134,12 +115,12 @@ class LeanTracer:
             parent = trace.caller_s
             if kind is None and trace is within:
                 kind = "server"
-        # Some tags are called as Zipkin's own instrumentation calls them.
-        tags: dict[str, Tag] = (
-            {"http.method": ctx.method, "http.path": ctx.path, "request.id": ctx.request_id}
-            if kind == "server"
-            else {}
-        )
+        tags: dict[str, Tag] = {}
+        if kind == "server":
+            # Called as Zipkin's own instrumentation calls them.
+            tags = {"http.method": ctx.method, "http.path": ctx.path, "request.id": ctx.request_id}
+        elif callee is not None and callee.host:
+            tags = {"instance": callee.instance}
         return Recording(
             trace,
             self._bits(64) or 1,
@@ -167,6 +148,25 @@ class LeanTracer:
 
     def __repr__(self) -> str:
         return f"LeanTracer({self.service!r}, reporter={self._reporter!r})"
+
+
+def _guarded(sampler: Sampler) -> Sampler:
+    """Return the sampler as one that never raises."""
+    if sampler in (always, never):
+        return sampler
+    complained = False
+
+    def samples(trace_id: int) -> bool:
+        nonlocal complained
+        try:
+            return sampler(trace_id)
+        except Exception:
+            if not complained:
+                complained = True
+                _LOG.exception("the sampler %r failed: such traces are not recorded", sampler)
+            return False
+
+    return samples
 
 
 def _named(service: str) -> str:

@@ -49,7 +49,9 @@ class TraceContext:
     def read(self, headers: Mapping[str, str]) -> Carried | None:
         """Return what the headers say, or None when they say nothing valid."""
         given = headers.get("traceparent")
-        found = None if given is None else _parse(given.strip(" \t"))
+        if given is None:
+            return None
+        found = _parse(given) or _parse(given.strip(" \t"))
         if found is None:
             return None
         version, trace_id, span_id, flags, more = found.groups()
@@ -60,9 +62,11 @@ class TraceContext:
         return Carried(
             int(trace_id, 16),
             int(span_id, 16),
-            sampled=bool(known & _SAMPLED),
-            random=bool(known & _RANDOM),
-            state=tracestate.accepted(state) if state else "",
+            0,
+            known & _SAMPLED != 0,
+            False,
+            known & _RANDOM != 0,
+            tracestate.accepted(state) if state else "",
         )
 
     def write(self, carried: Carried) -> list[tuple[str, str]]:

@@ -80,7 +80,11 @@ def test_zipkin_gets_its_own_json(receiver):
         "localEndpoint": {"serviceName": "counter"},
         "remoteEndpoint": {"serviceName": "users", "ipv4": "10.0.0.7", "port": 81},
         "annotations": [{"timestamp": 1_700_000_000_750_000, "value": "refused"}],
-        "tags": {"retry.attempt": "2", "error": "NoInstance: no instance of users"},
+        "tags": {
+            "instance": "10.0.0.7:81",
+            "retry.attempt": "2",
+            "error": "NoInstance: no instance of users",
+        },
     }
     assert (reporter.batches.sent, reporter.batches.dropped) == (2, 0)
 
@@ -199,6 +203,14 @@ def test_where_zipkin_is(url, where):
 def test_what_cannot_work_is_said_at_once(build):
     with pytest.raises(ConfigurationError):
         build()
+
+
+def test_a_reporter_is_one_service_s():
+    reporter = FileReporter("spans")
+    LeanTracer("counter", reporter=reporter)
+    LeanTracer("counter", reporter=reporter)
+    with pytest.raises(ConfigurationError, match="users"):
+        LeanTracer("users", reporter=reporter)
 
 
 def test_a_file_gets_a_line_a_span_and_may_be_moved_away(tmp_path):

@@ -167,6 +167,9 @@ def test_layers_within_layers_and_clients_within_servers(tracer, spans):
     assert (shown.parent, loaded.parent, user.parent) == (0, shown.number, loaded.number)
     assert len({s.trace_id for s in spans}) == 1
     assert user.callee == Callee("users", "10.0.0.7", 81)
+    assert user.tags == {"instance": "10.0.0.7:81"}
+    assert Callee("users", "::1", 81).instance == "[::1]:81"
+    assert Callee("users", "users").instance == "users"
     assert (shown.caller, loaded.caller, user.caller) == ("10.0.0.9", "", "")
     client.close()
 

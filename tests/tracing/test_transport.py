@@ -128,6 +128,23 @@ def test_a_public_app_trusts_no_stranger_s_headers(tmp_path, spans, sink):
     assert [name for name, _ in span.headers()] == ["traceparent"]
 
 
+def test_a_format_that_fails_costs_the_request_its_trace_and_no_more(tmp_path, spans, sink, caplog):
+    class Broken:
+        fields = ("x-trace",)
+
+        def read(self, headers):
+            raise ZeroDivisionError
+
+        def write(self, carried):
+            return []
+
+    app = app_of(tmp_path, spans, sink, propagation=(Broken(), W3C))
+    for _ in range(3):
+        assert call(app, environ(body=b"1", HTTP_X_TRACE="1", **PARENT))[0] == "200 OK"
+    said = [each for each in caplog.records if "has no trace" in each.getMessage()]
+    assert len(said) == 1
+
+
 def test_without_a_tracer_nothing_is_read(tmp_path, sink):
     app = make(tmp_path)
     seen = []
