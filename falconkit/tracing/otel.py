@@ -67,6 +67,9 @@ class OTelTracer:
             _KINDS[kind or "local"],
             _attributes(ctx, kind, callee),
         )
+        if not span.get_span_context().is_valid:
+            # Nobody records, as with the API alone: what came is what goes on.
+            span = trace.NonRecordingSpan(trace.get_current_span(under).get_span_context())
         opened = OTelSpan(span, trace.set_span_in_context(span, under), self)
         if isinstance(within, OTelPlace):
             within.began(opened)

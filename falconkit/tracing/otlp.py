@@ -68,7 +68,10 @@ class OTLPReporter(BatchReporter):
         if self._exporter is None:
             self._exporter = self._make()
         resource = Resource({"service.name": self.service})
-        result = self._exporter.export([readable(span, resource) for span in spans])
+        try:
+            result = self._exporter.export([readable(span, resource) for span in spans])
+        except OSError as error:  # what older exporters let through of a collector that is away
+            raise NotDelivered(str(error)) from error
         if result is not SpanExportResult.SUCCESS:
             raise NotDelivered(f"{self.url} did not take the spans")
 
