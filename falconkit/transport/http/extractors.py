@@ -133,7 +133,7 @@ def joining(tracer: Tracer) -> Callable[[dict[str, str]], Span | None]:
     def joined(env: dict[str, str]) -> Span | None:
         nonlocal complained
         try:
-            # PERF: 0.2 us for a request that has none of them, a third less than asking for each.
+            # PERF: 0.2 us for a request that has none of them, half of asking for each.
             if env.keys().isdisjoint(wanted):
                 return join(none)
             return join({name: env[key] for name, key in keys if key in env})
