@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import suppress
 from typing import Protocol
 
 import redis
@@ -50,7 +51,8 @@ class SQLiteCounter:
         self._lock = threading.Lock()  # SQLite's own is not fair: one thread of a worker asks
         self._connection: sqlite3.Connection | None = None  # until the first call, after the fork
         connection = self._connect()
-        connection.execute("PRAGMA journal_mode = WAL")
+        with suppress(sqlite3.OperationalError):  # another worker is at it
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(self.TABLE)
         connection.close()
 

@@ -12,7 +12,9 @@ from falconkit.settings import Settings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 1 for a bad environment."""
-    parser = argparse.ArgumentParser(prog="falconkit", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="falconkit", description="Tells what a falconkit service would do here."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("env", help="every environment variable: its present value and meaning")
     parser.parse_args(argv)

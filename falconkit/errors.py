@@ -18,7 +18,8 @@
     ├── UpstreamFailed            a service we called did not answer, or answered an error
     │   ├── UpstreamUnavailable     it cannot be reached, or says 503
     │   └── UpstreamTimeout         it did not answer in time
-    └── OutcomeUnknown            a write whose answer was lost: done or not, nobody knows
+    ├── OutcomeUnknown            a write whose answer was lost: done or not, nobody knows
+    └── RetriesExhausted          it was tried again in vain; of its last try's class too
 
 A refusal carries data, never only words. No error knows HTTP: the one table of
 statuses is `falconkit.transport.http.status`. An error that a client endpoint
@@ -27,15 +28,25 @@ got from the service it called has that service's name in ``upstream``.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from typing import Any, cast
+
 
 class FalconkitError(Exception):
     """The root of the tree.
 
     Attributes:
         upstream: The service that answered this error, None when it is our own.
+        final: True when nobody further out is to try the call again by himself: it has
+            been tried again already, here or behind us, or who answered asks for that.
+        perhaps_run: True when a service answered this that may have done a part of
+            the call, though by its class the error says that nothing was done.
     """
 
     upstream: str | None = None
+    final: bool = False
+    perhaps_run: bool = False
 
 
 class ConfigurationError(FalconkitError, ValueError):
@@ -168,7 +179,10 @@ class UpstreamFailed(FalconkitError):
     Attributes:
         status: The status it answered with, None when there was no answer.
         retry_after: Seconds that it asked us to wait, or None.
+        lasting: True when the same call would fail alike.
     """
+
+    lasting: bool = False
 
     def __init__(
         self,
@@ -197,3 +211,74 @@ class OutcomeUnknown(FalconkitError):
 
     def __init__(self, message: str = "the outcome is not known") -> None:
         super().__init__(message)
+
+
+class RetriesExhausted(FalconkitError):
+    """A call failed that was tried again, or would have been if it might.
+
+    Never raised as such: what `retry` raises is of this class and of its last
+    try's, so that ``except UpstreamTimeout`` goes on to work where retries are
+    added, and the table of statuses finds the last try's row.
+
+    >>> error = RetriesExhausted.of((UpstreamTimeout("late"), UpstreamFailed("lost")), "stopped")
+    >>> isinstance(error, UpstreamFailed), isinstance(error, RetriesExhausted)
+    (True, True)
+    >>> print(error)
+    lost (2 tries, stopped)
+
+    Attributes:
+        causes: What each try raised, the last one last.
+        why: Why there was no further try: ``stopped``, ``not_retryable``, ``deadline``,
+            ``budget``, ``retry_after`` or ``hedged``.
+    """
+
+    final = True
+    causes: tuple[Exception, ...] = ()
+    why: str = ""
+
+    @staticmethod
+    def of(causes: Sequence[Exception], why: str) -> Exception:
+        """Return what to raise in place of the last of ``causes``, with its attributes.
+
+        That is the last one itself where its class cannot be made again; a note then tells.
+        """
+        last = causes[-1]
+        try:
+            kind: Any = type(last)
+            kind = _exhausted(kind)
+            made = cast(RetriesExhausted, kind.__new__(kind, *last.args))
+            made.args = last.args
+            vars(made).update(vars(last))
+        except Exception:
+            last.add_note(_told(len(causes), why))
+            return last
+        made.causes = tuple(causes)
+        made.why = why
+        made.final = True
+        made.__cause__ = last
+        return made
+
+    def __str__(self) -> str:
+        words = super().__str__() if self.__cause__ is None else str(self.__cause__)
+        return f"{words} ({_told(len(self.causes), self.why)})"
+
+    def __getattr__(self, name: str) -> object:
+        # What the last try's error keeps elsewhere than in its `__dict__`.
+        if name.startswith("__") or self.__cause__ is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.__cause__, name)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RetriesExhausted.of, (self.causes, self.why)
+
+
+@functools.lru_cache(maxsize=256)
+def _exhausted(kind: Any) -> Any:
+    if issubclass(kind, RetriesExhausted):
+        return kind
+    # Named as the last try's class, so that a log or a metric goes on under its name.
+    return type(kind.__name__, (RetriesExhausted, kind), {"__module__": kind.__module__})
+
+
+def _told(count: int, why: str) -> str:
+    return f"{count} {'try' if count == 1 else 'tries'}, {why.replace('_', ' ')}"

@@ -84,6 +84,47 @@ class RequestStuck(Event):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class TryFailed(Event):
+    """A try of a call failed, and another one was made, or was under way.
+
+    Attributes:
+        endpoint: Which endpoint.
+        attempt: Which try, from 1.
+        cause: The error's class.
+    """
+
+    endpoint: str
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetriesGaveUp(Event):
+    """A call failed that was tried again, or would have been if it might.
+
+    Attributes:
+        endpoint: Which endpoint.
+        tries: How many tries it had.
+        why: As in `falconkit.errors.RetriesExhausted`.
+    """
+
+    endpoint: str
+    tries: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeSent(Event):
+    """A call was slower than most, and a second try was sent beside the first.
+
+    Attributes:
+        endpoint: Which endpoint.
+    """
+
+    endpoint: str
+
+
 Listener = Callable[[Event], None]
 
 

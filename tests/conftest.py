@@ -1,12 +1,48 @@
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 
 import pytest
+from coverage import Coverage
+
+
+class _CoverageLock:
+    """Is held over each fork, lest a thread's hold on it be inherited for ever by the child.
+
+    coverage takes it when a thread meets a new file, and has no hook for forks of its own.
+    Nothing that it measures may run meanwhile, so nothing is collected as garbage.
+    """
+
+    def __init__(self) -> None:
+        self._held: threading.Lock | None = None
+        self._collects = False
+        os.register_at_fork(
+            before=self.take, after_in_parent=self.give_back, after_in_child=self.give_back
+        )
+
+    def take(self) -> None:
+        collector = getattr(Coverage.current(), "_collector", None)
+        self._held = getattr(collector, "data_lock", None)
+        self._collects = gc.isenabled()
+        gc.disable()
+        if self._held is not None:
+            self._held.acquire()
+
+    def give_back(self) -> None:
+        if self._held is not None:
+            self._held.release()
+        if self._collects:
+            gc.enable()
+
+
+def pytest_configure() -> None:
+    _CoverageLock()
 
 
 @pytest.fixture

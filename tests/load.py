@@ -87,7 +87,7 @@ class Load:
         *,
         threads: int = 4,
         kept: bool = True,
-        calls: int = 100_000,
+        calls: int = 1_000_000,
         seconds: float = 60,
         payload: bytes | None = None,
         pause: float = 0.0,

@@ -65,6 +65,7 @@ def on_starting(arbiter: Any) -> None:
     """In the master, before anything is bound or forked."""
     master.make_run_directory(arbiter)
     master.tell_fates(arbiter)
+    master.halt_once(arbiter)
 
 
 def pre_exec(arbiter: Any) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gunicorn.errors import HaltServer
+
 from falconkit.arena import rundir
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
@@ -76,6 +78,33 @@ def tell_fates(arbiter: Any, *, clock: Clock = system_clock) -> None:
         kill_worker(pid, sig)
 
     arbiter.kill_workers, arbiter.kill_worker = kill_all, kill
+
+
+def halt_once(arbiter: Any) -> None:
+    """Have ``arbiter`` say once that the app cannot be loaded, however many workers tried.
+
+    gunicorn meets the second of them while it stops for the first, and would
+    end there with a traceback and the third still running.
+    """
+    halt, reap = arbiter.halt, arbiter.reap_workers
+    halting = False
+
+    def halt_now(reason: str | None = None, exit_status: int = 0) -> None:
+        nonlocal halting
+        halting = True
+        halt(reason, exit_status)
+
+    def reap_workers() -> None:
+        while True:
+            try:
+                reap()
+            except HaltServer:
+                if not halting:
+                    raise
+            else:
+                return
+
+    arbiter.halt, arbiter.reap_workers = halt_now, reap_workers
 
 
 def pass_run_directory_on(arbiter: Any) -> None:

@@ -11,6 +11,7 @@ from falconkit.errors import (
     Forbidden,
     RateLimited,
     Refused,
+    RetriesExhausted,
     Unauthenticated,
     UpstreamTimeout,
 )
@@ -67,10 +68,12 @@ def caller_s_fault(error: BaseException, *, served: bool) -> str | None:
 def words_of(error: BaseException) -> str:
     """Return an error's type, and our own errors' message, which may be shown to anybody.
 
-    An unknown error's message may hold what no other service is to see: it is in the log.
+    An unknown error's message may hold what no other service is to see: it is
+    in the log. So may that of one that was tried again in vain.
 
     >>> words_of(RateLimited()), words_of(KeyError("the password"))
     ('RateLimited: rate limit exceeded', 'KeyError')
     """
     name = type(error).__name__
-    return f"{name}: {error}"[:_MOST] if isinstance(error, FalconkitError) else name
+    said = error.__cause__ if isinstance(error, RetriesExhausted) else error
+    return f"{name}: {error}"[:_MOST] if isinstance(said, FalconkitError) else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -38,12 +39,17 @@ class Child:
             finally:
                 os._exit(status)
         os.close(writing)
-        self._out = os.fdopen(reading)
+        self._out = reading
+        self._said = b""
         self.ended = False
 
     def hear(self) -> Any:
-        line = self._out.readline()
-        assert line, f"child {self.pid} ended without a word"
+        while b"\n" not in self._said:
+            assert select.select([self._out], [], [], 60)[0], f"child {self.pid} says nothing"
+            more = os.read(self._out, 65536)
+            assert more, f"child {self.pid} ended without a word"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
         return json.loads(line)
 
     def signal(self, number: int) -> None:
@@ -66,7 +72,7 @@ class Child:
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             self.kill()
-        self._out.close()
+        os.close(self._out)
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import chain
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
+from falconkit.retry import Budget, Threads, fixed, hedge, retry, seconds, tries
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
 from falconkit.tracing import LeanTracer, SpanList, never, trace
@@ -109,6 +111,40 @@ def tracing_by_opentelemetry(arena):
     return Subject(lambda: trace(tracer))
 
 
+def retrying(arena):
+    # Of the laws' errors none is worth a further try, so it calls once, as the others do.
+    return Subject(
+        retry,
+        misconfigured=[
+            lambda: tries(0),
+            lambda: seconds(-1),
+            lambda: fixed(-1),
+            lambda: retry(when="always"),
+            lambda: retry(max_retry_after=-1),
+            lambda: Budget(ratio=-0.1),
+        ],
+    )
+
+
+def retrying_all(arena):
+    clock = ManualClock()
+    return Subject(lambda: retry(when=lambda error: True, clock=clock), once=False)
+
+
+def hedging(arena):
+    threads = Threads(8)  # they end with it, when nobody has it any more
+    return Subject(
+        lambda: hedge(threads, warm_up=1, at_least=600.0, idempotent=True),
+        misconfigured=[
+            lambda: hedge(None),
+            lambda: hedge(threads, quantile=1.0),
+            lambda: hedge(threads, warm_up=0),
+            lambda: hedge(threads, at_least=-1),
+            lambda: Threads(1),
+        ],
+    )
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
@@ -121,6 +157,9 @@ def stacked(arena):
             trace(tracer),
             measure(metrics, clock=clock),
             limit(bucket),
+            deadline(clock=clock),
+            retry(clock=clock),
+            timeout(1.0, clock=clock),
             nothing(),
         )
         return layer("stack")(lambda next: together(next))
@@ -139,6 +178,14 @@ subjects = {
     "trace": tracing(),
     "trace, not sampled": tracing(never),
     "trace by OpenTelemetry": tracing_by_opentelemetry,
+    "timeout": lambda arena: Subject(
+        lambda: timeout(60.0),
+        misconfigured=[lambda: timeout(0), lambda: timeout(-1.0), lambda: timeout(float("nan"))],
+    ),
+    "deadline": lambda arena: Subject(deadline),
+    "retry": retrying,
+    "retry of everything": retrying_all,
+    "hedge": hedging,
 }
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -112,6 +113,26 @@ def test_sqlite_is_right_across_processes_and_restarts(tmp_path: Path) -> None:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert SQLiteCounter(path).add(0, "r") == 75
+
+
+def _begin_together(folder: str, rounds: int, together: Any) -> None:
+    for at in range(rounds):
+        together.wait(60)
+        SQLiteCounter(f"{folder}/{at}.db").add(1, "r")
+
+
+def test_workers_that_make_the_file_at_the_same_moment_all_start(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    together = fork.Barrier(6)
+    workers = [
+        fork.Process(target=_begin_together, args=(str(tmp_path), 60, together)) for _ in range(6)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    assert SQLiteCounter(str(tmp_path / "0.db")).add(0, "r") == 6
 
 
 def test_sqlite_that_stays_locked_is_overload(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.errors import HaltServer
 
 from falconkit.server import hooks, master
 from falconkit.server.link import RETIRED, SERVING, STOPPED, Link, link_of
@@ -229,3 +230,29 @@ def test_a_host_without_a_place_is_warned_of(monkeypatch):
     assert "set FALCONKIT_RUN to a folder" in warning
     master.pass_run_directory_on(arbiter)
     assert "shares no limits" in arbiter.log.said[1]
+
+
+class Failing:
+    """An arbiter whose workers cannot load the app, each of which it learns by itself."""
+
+    def __init__(self, workers: int) -> None:
+        self.left = workers
+        self.halted: list[tuple[str | None, int]] = []
+
+    def reap_workers(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise HaltServer("App failed to load.", 4)
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        self.reap_workers()
+        self.halted.append((reason, exit_status))
+
+
+def test_an_app_that_no_worker_can_load_halts_the_server_once():
+    arbiter = Failing(workers=3)
+    master.halt_once(arbiter)
+    with pytest.raises(HaltServer):
+        arbiter.reap_workers()
+    arbiter.halt("App failed to load.", 4)
+    assert (arbiter.left, arbiter.halted) == (0, [("App failed to load.", 4)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 
 import pytest
 
@@ -12,6 +13,7 @@ MODULE = "falconkit.server.gunicorn"
 @pytest.fixture
 def settings(monkeypatch):
     def read(**env: str):
+        monkeypatch.delitem(sys.modules, MODULE, raising=False)  # it is to be read anew
         for name in ("PORT", "WEB_CONCURRENCY", "DYNO", "TRUSTED_HOPS", "DRAIN_SECONDS"):
             monkeypatch.delenv(name, raising=False)
         for name, value in env.items():

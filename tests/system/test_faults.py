@@ -80,8 +80,10 @@ def test_reloads_under_load_fail_no_call(serve: Serve) -> None:
     """Fresh connections all succeed; kept ones see only closes before a byte of an answer."""
     with serve(WEB_CONCURRENCY="2", RATE_LIMIT="1000000/second") as server:
         with (
-            Load(server.port, threads=2, kept=False, seconds=90, pause=0.002) as fresh,
-            Load(server.port, threads=2, kept=True, seconds=90, pause=0.002) as kept,
+            Load(
+                server.port, threads=2, kept=False, seconds=60 + 5 * RELOADS, pause=0.002
+            ) as fresh,
+            Load(server.port, threads=2, kept=True, seconds=60 + 5 * RELOADS, pause=0.002) as kept,
         ):
             for _ in range(RELOADS):
                 before = set(server.workers())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from falconkit import Context, chain, named, nop
-from falconkit.context import ATTEMPT, current
+from falconkit.context import current
 from falconkit.errors import (
     CircuitOpen,
     ConfigurationError,
@@ -19,9 +19,11 @@ from falconkit.errors import (
     Unauthenticated,
     UpstreamFailed,
     UpstreamTimeout,
+    UpstreamUnavailable,
 )
 from falconkit.layers import layers
-from falconkit.testing import Script
+from falconkit.retry import retry
+from falconkit.testing import ManualClock, Script
 from falconkit.tracing import Callee, LeanTracer, Recording, SpanList, never, trace
 from falconkit.transport import http
 
@@ -186,19 +188,45 @@ class _Asks:
 
 
 def test_tries_are_spans_under_their_call_and_numbered(tracer, spans):
-    each_try = trace(tracer, name="try", kind="client")(Script(OSError("reset"), 7))
+    class Users:
+        service, url, idempotent = "users", "http://10.0.0.7:81/", True
+        answers = Script(UpstreamUnavailable("away"), UpstreamUnavailable("away"), 7)
 
-    def again(ctx: Context, request: int) -> int:
-        try:
-            return each_try(ctx, request)
-        except OSError:
-            return each_try(ctx.having(ATTEMPT, 2), request)
+        def __call__(self, ctx: Context, request: int) -> int:
+            return self.answers(ctx, request)
 
-    assert trace(tracer, name="call")(again)(Context(), 1) == 7
-    first, second, whole = spans
-    assert first.parent == second.parent == whole.number
-    assert ("error" in first.tags, "error" in second.tags) == (True, False)
-    assert (first.tags.get("retry.attempt"), second.tags["retry.attempt"]) == (None, 2)
+    ask = chain(
+        trace(tracer, name="call", kind="local"),
+        retry(clock=ManualClock()),
+        trace(tracer, name="try"),
+    )(Users())
+    assert ask(Context(), 1) == 7
+    *each_try, whole = spans
+    assert {span.parent for span in each_try} == {whole.number}
+    assert [(span.kind, "error" in span.tags) for span in spans] == [
+        ("client", True),
+        ("client", True),
+        ("client", False),
+        ("local", False),
+    ]
+    assert [span.tags.get("retry.attempt") for span in each_try] == [None, 2, 3]
+    assert {span.tags["instance"] for span in each_try} == {"10.0.0.7:81"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UpstreamUnavailable("users is away"), "UpstreamUnavailable: users is away (3 tries"),
+        (ConnectionError("secret"), "ConnectionError"),
+    ],
+)
+def test_what_was_tried_in_vain_tells_as_much_as_its_last_try(tracer, spans, error, told):
+    again = retry(when=lambda error: True, idempotent=True, clock=ManualClock())
+    call = chain(trace(tracer), again)(Script(error, error, error))
+    with pytest.raises(type(error)):
+        call(Context(), 1)
+    assert only(spans).tags["error"].startswith(told)
+    assert "secret" not in only(spans).tags["error"]
 
 
 def test_a_tracer_that_cannot_tell_stops_no_call(spans, caplog):

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from falconkit import Context, Endpoint, Key, Middleware, chain, layer, named, nop
+from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import Req, Res
 from falconkit.layers import observers
 from falconkit.ratelimit import TokenBucket, delay, limit
+from falconkit.retry import Threads, hedge, on, retry, seconds, transient, tries
 from falconkit.testing import ManualClock, Script, conform_middleware
 from falconkit.tracing import (
     FileReporter,
@@ -126,6 +128,15 @@ assert_type(stack(client)(ctx, AddRequest(1)), Summed)
 unannotated = Client("POST", "http://counter/add", returns=Summed)
 assert_type(unannotated(ctx, AddRequest(1)), Summed)
 endpoint: Endpoint[AddRequest, Summed] = stack(client)
+
+kept = chain(
+    deadline(),
+    retry(stop=tries(3) | seconds(2), when=transient | on(OSError) | (lambda error: True)),
+    timeout(1.0),
+)
+assert_type(kept(client)(ctx, AddRequest(1)), Summed)
+assert_type(retry(when=lambda error: not error.args)(add)(ctx, AddRequest(1)), int)
+assert_type(hedge(Threads(2))(add)(ctx, AddRequest(1)), int)
 
 conform_middleware(lambda: shout("a"))
 conform_middleware(lambda: bare)

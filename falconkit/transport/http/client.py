@@ -18,7 +18,7 @@ from urllib3.response import BaseHTTPResponse
 
 import falconkit
 from falconkit.clock import Clock, system_clock
-from falconkit.context import Context
+from falconkit.context import ATTEMPT, IDEMPOTENT_METHODS, Context
 from falconkit.errors import ConfigurationError, DeadlineExceeded, DecodeError
 from falconkit.events import BackendFailed
 from falconkit.naming import named
@@ -33,6 +33,7 @@ from falconkit.transport.http.client_wire import (
     json_decode,
     json_encode,
 )
+from falconkit.transport.http.hop import ATTEMPT_HEADER, LONGEST, TIMEOUT
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -48,14 +49,6 @@ else:
 REQUEST_ID = "X-Request-ID"
 """The header that names the request in every log of every service."""
 
-TIMEOUT = "X-Request-Timeout-Ms"
-"""The header that tells how long the caller will wait: whole milliseconds, 1 or more.
-
-It is what is left and not a time of day, since two machines' clocks differ.
-"""
-
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-_LONGEST = 86_400.0
 _ONCE = Retry(total=False, redirect=False)
 
 
@@ -71,8 +64,9 @@ class Client(Generic[Req, Res]):
 
     Opens nothing until its first call, then keeps connections alive in its pool.
     Threads share it. The request id goes on in ``X-Request-ID``; how long the
-    answer will be waited for goes on in ``X-Request-Timeout-Ms``, and the
-    trace in the headers of ``ctx.span``.
+    answer will be waited for goes on in ``X-Request-Timeout-Ms``, which try
+    this is, from the second on, in ``X-Request-Attempt``, and the trace in the
+    headers of ``ctx.span``.
 
     >>> client = Client("GET", "http://users:8000/users/{id}", returns=dict, timeout=2.0)
     >>> client
@@ -135,7 +129,7 @@ class Client(Generic[Req, Res]):
         self.method = method
         self.url = url
         self.service = service or target.origin.host
-        self.idempotent = method in _IDEMPOTENT if idempotent is None else idempotent
+        self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
         self.__endpoint__ = name or _name(method, url)
         named(self.__endpoint__)  # refuses what cannot be a name
         self._failures = Failures(self.service, str(target.origin), idempotent=self.idempotent)
@@ -182,6 +176,9 @@ class Client(Generic[Req, Res]):
             if ctx.request_id:
                 outgoing.headers[REQUEST_ID] = ctx.request_id
             outgoing.headers[TIMEOUT] = str(max(1, int(left * 1000)))
+            attempt = ctx.get(ATTEMPT)
+            if attempt is not None:
+                outgoing.headers[ATTEMPT_HEADER] = str(attempt)
             if ctx.span is not None:
                 outgoing.headers.update(ctx.span.headers())
         for before in self._before:
@@ -272,8 +269,8 @@ class Client(Generic[Req, Res]):
 def _check(method: str, timeout: float, max_answer: int, twice: bool) -> None:
     if not re.fullmatch(r"[A-Z]+", method):
         raise ConfigurationError(f"an HTTP method is a word in capitals, got {method!r}")
-    if not 0 < timeout <= _LONGEST:
-        raise ConfigurationError(f"timeout is over 0 and up to {_LONGEST:.0f} s, got {timeout!r}")
+    if not 0 < timeout <= LONGEST:
+        raise ConfigurationError(f"timeout is over 0 and up to {LONGEST:.0f} s, got {timeout!r}")
     if max_answer < 1:
         raise ConfigurationError(f"max_answer is 1 byte or more, got {max_answer!r}")
     if twice:

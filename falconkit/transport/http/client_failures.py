@@ -34,6 +34,7 @@ from falconkit.errors import (
 )
 from falconkit.transport.http.client_wire import Incoming
 from falconkit.transport.http.status import error_of
+from falconkit.transport.http.table import TRANSIENT
 
 
 class Failures:
@@ -77,7 +78,9 @@ class Failures:
 
     def failed(self, message: str, status: int | None = None) -> UpstreamFailed:
         """Return the error of an answer that is of no use."""
-        return UpstreamFailed(message, upstream=self._service, status=status)
+        failure = UpstreamFailed(message, upstream=self._service, status=status)
+        failure.lasting = status is not None and status not in TRANSIENT
+        return failure
 
     def _perhaps_run(self, error: FalconkitError) -> FalconkitError:
         if self._idempotent:
@@ -86,5 +89,6 @@ class Failures:
             "the outcome is not known: repeat the call under the same request id"
         )
         unknown.upstream = self._service
+        unknown.final = error.final
         unknown.__cause__ = error
         return unknown

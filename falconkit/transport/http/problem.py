@@ -49,7 +49,7 @@ def _falcon_s(error: falcon.HTTPError, request: falcon.Request) -> Reply:
     message = error.description or error.title or fields.reason(error.status_code)
     code = error.code if error.code is not None else "http_error"
     reply = _reply(error.status_code, str(code), str(message), error, request)
-    reply.headers += _pairs(error.headers)
+    reply.headers += _pairs(error.headers) + headers_of(error)
     return reply
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from falconkit import errors
 from falconkit.errors import DecodeError, FalconkitError
 from falconkit.transport.http import fields
-from falconkit.transport.http.table import ROWS, MethodNotAllowed
+from falconkit.transport.http.hop import SHOULD_RETRY
+from falconkit.transport.http.table import ROWS, TRANSIENT, MethodNotAllowed
 
 _KIND: Final = {code: (kind, status) for kind, status, code in ROWS}
 # Of an answer without a code. 404, 405 and the rest tell that we called wrongly.
@@ -28,6 +29,8 @@ _PLAIN: Final[dict[int, type[FalconkitError]]] = {
         (504, "upstream_timeout"),
     )
 }
+# What a service mostly meets in the middle of its work, when it calls others.
+_MIDWAY: Final = frozenset({errors.CircuitOpen, errors.NoInstance, errors.UpstreamUnavailable})
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes, upstream: str) -> FalconkitError:
@@ -48,14 +51,25 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, upstream: str
     message = fields.words(members, body, status)
     code = members.get("code")
     kind, usual = _KIND.get(code, (None, 0)) if isinstance(code, str) else (None, 0)
-    if kind is None or (usual != status and kind is not errors.Failed):
+    told = kind is not None and (usual == status or kind is errors.Failed)
+    if kind is None or not told:
         kind = _PLAIN.get(status, errors.UpstreamFailed)
     error = _build(kind, message, status, headers)
+    if kind in _MIDWAY if told else _is_bare(error):
+        error.perhaps_run = True
     where = members.get("where")
     if isinstance(error, DecodeError) and isinstance(where, str):
         error.where = where
     error.upstream = upstream
+    if headers.get(SHOULD_RETRY.lower(), "").strip().lower() == "false":
+        error.final = True
     return error
+
+
+def _is_bare(error: FalconkitError) -> bool:
+    # Heroku's router answers so for an app that timed out or hung up (H12, H13), too.
+    # Who refuses a call before it is run says when to come again.
+    return isinstance(error, errors.UpstreamUnavailable) and error.retry_after is None
 
 
 def _build(
@@ -63,7 +77,9 @@ def _build(
 ) -> FalconkitError:
     wait = fields.retry_after(headers)
     if issubclass(kind, errors.UpstreamFailed):
-        return kind(message, status=status, retry_after=wait)
+        failure = kind(message, status=status, retry_after=wait)
+        failure.lasting = status not in TRANSIENT
+        return failure
     if issubclass(kind, errors.RateLimited):
         limit, remaining = fields.quota(headers)
         return kind(message, retry_after=wait, limit=limit, remaining=remaining)

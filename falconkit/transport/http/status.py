@@ -18,6 +18,7 @@ from falcon import HTTPError
 from falconkit import errors
 from falconkit.errors import FalconkitError
 from falconkit.transport.http import fields
+from falconkit.transport.http.hop import SHOULD_RETRY
 from falconkit.transport.http.reading import error_of
 from falconkit.transport.http.table import CODE, STATUS, MethodNotAllowed, NoSuchPath, behind, row
 
@@ -111,4 +112,17 @@ def headers_of(error: BaseException) -> list[tuple[str, str]]:
         found.append(("WWW-Authenticate", re.sub(r"[^ -~]", "", error.challenge)))
     elif isinstance(error, MethodNotAllowed):
         found.append(("Allow", ", ".join(error.allowed)))
+    if isinstance(error, FalconkitError) and (error.final or _would_be_again(error)):
+        found.append((SHOULD_RETRY, "false"))
     return found
+
+
+def _would_be_again(error: FalconkitError) -> bool:
+    # Our caller sees a 502 of it, which does not tell that a further try is in vain.
+    if error.upstream is None:
+        return False
+    if isinstance(error, errors.UpstreamFailed):
+        return error.lasting
+    return isinstance(
+        error, errors.DecodeError | errors.Unauthenticated | errors.Forbidden | errors.Failed
+    )

@@ -50,6 +50,9 @@ ROWS: Final[tuple[tuple[type[FalconkitError], int, str], ...]] = (
 )
 STATUS: Final = {kind: status for kind, status, _ in ROWS}
 CODE: Final = {kind: code for kind, _, code in ROWS}
+TRANSIENT: Final = frozenset({500, 502, 503, 504})
+"""Statuses of a failure that a further try may not meet; after any other it would fail alike."""
+
 # What a service that we called answered, as our own caller sees it.
 _FAILED: Final = (502, "upstream_failed", "a service behind this one failed")
 _AWAY: Final = (503, "upstream_unavailable", "a service behind this one is unavailable")
