@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Never, Protocol, TypeVar, cast, overload
@@ -84,7 +84,7 @@ class Asked:
 
 
 class Span(Protocol):
-    """What the log reads of the trace that a call belongs to."""
+    """What the log and a client read of the trace that a call belongs to."""
 
     @property
     def trace_id(self) -> str:
@@ -93,6 +93,9 @@ class Span(Protocol):
     @property
     def span_id(self) -> str:
         """16 lower-case hexadecimal digits."""
+
+    def headers(self) -> Iterable[tuple[str, str]]:
+        """Return the names and values by which the next service continues this trace."""
 
 
 class Notes:
@@ -240,6 +243,27 @@ class Context:
         draft.request_id = self.request_id
         draft.deadline = deadline
         draft.span = self.span
+        draft.caller = self.caller
+        draft.notes = self.notes
+        draft.events = self.events
+        draft._values = self._values
+        draft.__class__ = Context
+        copy: Context = draft
+        return copy
+
+    def inside(self, span: Span | None) -> Context:
+        """Return a copy that is in ``span``.
+
+        >>> Context(path="/add").inside(None).path
+        '/add'
+        """
+        # PERF: as `until`; each call that is traced makes one.
+        draft: Any = _Draft()
+        draft.method = self.method
+        draft.path = self.path
+        draft.request_id = self.request_id
+        draft.deadline = self.deadline
+        draft.span = span
         draft.caller = self.caller
         draft.notes = self.notes
         draft.events = self.events

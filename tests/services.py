@@ -37,12 +37,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _child(argv: list[str], ready: Callable[[], bool], folder: Path) -> Iterator[subprocess.Popen]:
+def _child(
+    argv: list[str], ready: Callable[[], bool], folder: Path, timeout: float = 20
+) -> Iterator[subprocess.Popen]:
     log = folder / "server.log"
     with log.open("wb") as out:
         child = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + timeout
         while not ready():
             if child.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{argv[0]} did not start: {log.read_text()}")
@@ -129,3 +131,21 @@ def statsd_daemon() -> Iterator[StatsDaemon]:
         ready = _answers(management, b"health\n", b"health: up")
         with _child([node, script, str(config)], ready, Path(folder)):
             yield StatsDaemon(port, management)
+
+
+@contextlib.contextmanager
+def zipkin_server() -> Iterator[str]:
+    """Start Zipkin, storage in memory, from the jar that ZIPKIN_JAR names; yields its URL."""
+    java, jar = require("java"), os.environ.get("ZIPKIN_JAR", "")
+    if not Path(jar).is_file():
+        lacking("Zipkin (ZIPKIN_JAR names its executable jar)")
+    port = free_port()
+    listen = {"port": port, "ip": "127.0.0.1", "protocols[0]": "http"}
+    argv = [java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    argv += [f"-Darmeria.ports[0].{name}={value}" for name, value in listen.items()]
+    question = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with tempfile.TemporaryDirectory() as folder:
+        argv += [f"-Djava.io.tmpdir={folder}", "-jar", jar]
+        ready = _answers(port, question, b" 200 ")
+        with _child(argv, ready, Path(folder), timeout=120):
+            yield f"http://127.0.0.1:{port}"

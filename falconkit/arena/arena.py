@@ -156,6 +156,13 @@ class Arena:
                 self._records[file] = Records(open_cells, seats, width, degraded=self._troubles.add)
             return self._records[file]
 
+    def folder(self) -> Path | None:
+        """Return the folder that the host's processes share, None when this one is alone.
+
+        For files that are no memory: who writes one renames a whole draft into place.
+        """
+        return self._opened().path
+
     def status(self) -> dict[str, int | float | str | bool]:
         """Return what this process knows of itself, for ``/debug/vars``.
 

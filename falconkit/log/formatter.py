@@ -107,8 +107,9 @@ class LineFormatter(PythonJsonFormatter):
         ctx = current.get()
         if ctx is not None:
             ours["request_id"] = ctx.request_id
-            if ctx.span is not None:
-                ours["trace_id"] = ctx.span.trace_id
+            trace_id = ctx.span.trace_id if ctx.span is not None else ""
+            if trace_id:
+                ours["trace_id"] = trace_id
             ours["path"] = ctx.path
         if self.service:
             ours["service"] = self.service

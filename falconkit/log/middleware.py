@@ -112,7 +112,7 @@ def _teller(route: Route, clock: Clock) -> Callable[..., None]:
                 result,
                 None if failure is None else words_of(failure),
                 ctx.request_id,
-                UNSET if span is None else span.trace_id,
+                UNSET if span is None else span.trace_id or UNSET,
                 round(elapsed * 1e9) / 1e9,
             )
             write(level, line)

@@ -13,6 +13,8 @@ from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
 from falconkit.retry import Budget, Threads, fixed, hedge, retry, seconds, tries
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
+from falconkit.tracing import LeanTracer, SpanList, never, trace
+from falconkit.tracing.otel import OTelTracer
 
 WIDE = "1000000/second"
 
@@ -88,6 +90,28 @@ def delaying(arena):
     )
 
 
+def tracing(sampler=None):
+    def subject(arena):
+        spans = SpanList(most=10_000)
+        tracer = LeanTracer("counter", reporter=spans, sampler=sampler)
+        return Subject(
+            lambda: trace(tracer),
+            counted=None if sampler else lambda: len(spans),
+            misconfigured=[
+                lambda: trace(None),
+                lambda: trace(tracer, name=""),
+                lambda: trace(tracer, kind="internal"),
+            ],
+        )
+
+    return subject
+
+
+def tracing_by_opentelemetry(arena):
+    tracer = OTelTracer()
+    return Subject(lambda: trace(tracer))
+
+
 def retrying(arena):
     # Of the laws' errors none is worth a further try, so it calls once, as the others do.
     return Subject(
@@ -145,10 +169,12 @@ def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
     bucket = TokenBucket(WIDE, storage="memory://")
+    tracer = LeanTracer("counter", reporter=SpanList(), clock=clock)
 
     def factory():
         together = chain(
             log(sink=lines, clock=clock),
+            trace(tracer),
             measure(metrics, clock=clock),
             limit(bucket),
             deadline(clock=clock),
@@ -170,6 +196,9 @@ subjects = {
     "limit in memory": limiting("memory://"),
     "limit by window": limiting_by_window,
     "delay": delaying,
+    "trace": tracing(),
+    "trace, not sampled": tracing(never),
+    "trace by OpenTelemetry": tracing_by_opentelemetry,
     "timeout": lambda arena: Subject(
         lambda: timeout(60.0),
         misconfigured=[lambda: timeout(0), lambda: timeout(-1.0), lambda: timeout(float("nan"))],

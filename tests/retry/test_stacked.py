@@ -1,4 +1,4 @@
-"""Retries, deadlines and limits in every order: what each promises alone, they keep together."""
+"""Retries, deadlines, breakers, limits in every order: what each promises, they keep together."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context, chain
+from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.context import ATTEMPT
 from falconkit.deadline import deadline, timeout
 from falconkit.errors import (
@@ -36,6 +37,9 @@ class Bench:
     def __init__(self):
         self.clock = ManualClock()
         self.budget = Budget(RATIO, floor=FLOOR, clock=self.clock)
+        self.breaker = CircuitBreaker(
+            "users", minimum_calls=4, wait=1.0, shared=False, clock=self.clock
+        )
         self.bucket = TokenBucket(
             f"{PER_SECOND}/second", burst=BURST, storage="memory://", clock=self.clock
         )
@@ -60,6 +64,7 @@ LAYERS = {
     "timeout": lambda bench: timeout(1.5, clock=bench.clock),
     "deadline": lambda bench: deadline(clock=bench.clock),
     "limit": lambda bench: limit(bench.bucket),
+    "guard": lambda bench: guard(bench.breaker),
 }
 """Each layer by its name; one more is one line more."""
 

@@ -12,6 +12,20 @@ from falconkit.layers import observers
 from falconkit.ratelimit import TokenBucket, delay, limit
 from falconkit.retry import Threads, hedge, on, retry, seconds, transient, tries
 from falconkit.testing import ManualClock, Script, conform_middleware
+from falconkit.tracing import (
+    FileReporter,
+    LeanTracer,
+    LogReporter,
+    Reporter,
+    Several,
+    SpanList,
+    Tracer,
+    TraceRing,
+    trace,
+)
+from falconkit.tracing.otel import OTelTracer
+from falconkit.tracing.otlp import OTLPReporter
+from falconkit.tracing.zipkin import ZipkinReporter
 from falconkit.transport.http.client import Client
 
 
@@ -131,3 +145,16 @@ scripted: Endpoint[AddRequest, int] = stack(Script(1))
 guarded = chain(guard(), guard(CircuitBreaker("counter", is_failure=lambda outcome: None)))
 assert_type(guarded(client)(ctx, AddRequest(1)), Summed)
 limited = limit(TokenBucket("1/second", clock=ManualClock()))
+
+
+reporters: list[Reporter] = [
+    ZipkinReporter("http://zipkin:9411"),
+    FileReporter("spans"),
+    LogReporter(),
+    OTLPReporter("http://collector:4318/v1/traces"),
+    TraceRing(),
+    SpanList(),
+]
+tracers: list[Tracer] = [LeanTracer("counter", reporter=Several(*reporters)), OTelTracer()]
+traced = chain(trace(tracers[0]), limit("1/second"))(add)
+assert_type(traced(Context(), AddRequest(1)), int)

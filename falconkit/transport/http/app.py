@@ -16,6 +16,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
 from falconkit.naming import name_of, named
+from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host
@@ -47,6 +48,7 @@ class App(Verbs, falcon.App[Any, Any]):
         metrics: Metrics,
         observe: Middleware,
         before: Sequence[Extractor] = (),
+        tracer: Tracer | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
@@ -55,6 +57,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._fast: dict[str, Route] | None = {}
         self._names: dict[str, Any] = {UNMATCHED: None}
         self.metrics = metrics
+        self._tracer = tracer
         router = falcon_s.pop("router", None) or DefaultRouter()
         self._find = router.find
         self._plain = PlainFalcon(observe)
@@ -84,8 +87,10 @@ class App(Verbs, falcon.App[Any, Any]):
         self._host.draining = True
 
     def close(self) -> None:
-        """Flush the metrics and stop every thread that the app started."""
+        """Flush spans and metrics and stop every thread that the app started."""
         self._host.limits.cutoff.close()
+        if self._tracer is not None:
+            self._tracer.close()
         self.metrics.close()
 
     def route(

@@ -64,8 +64,9 @@ class Client(Generic[Req, Res]):
 
     Opens nothing until its first call, then keeps connections alive in its pool.
     Threads share it. The request id goes on in ``X-Request-ID``; how long the
-    answer will be waited for goes on in ``X-Request-Timeout-Ms``, and which try
-    this is, from the second on, in ``X-Request-Attempt``.
+    answer will be waited for goes on in ``X-Request-Timeout-Ms``, which try
+    this is, from the second on, in ``X-Request-Attempt``, and the trace in the
+    headers of ``ctx.span``.
 
     >>> client = Client("GET", "http://users:8000/users/{id}", returns=dict, timeout=2.0)
     >>> client
@@ -96,7 +97,7 @@ class Client(Generic[Req, Res]):
         idempotent: Whether a call that may have run may run again; without it
             the method decides (RFC 9110, 9.2.2).
         send_ids: False for a service of somebody else's, which is to learn neither our
-            request ids nor our deadlines.
+            request ids nor our deadlines, nor our traces.
         clock: Whose seconds ``ctx.deadline`` is in.
 
     Raises:
@@ -178,6 +179,8 @@ class Client(Generic[Req, Res]):
             attempt = ctx.get(ATTEMPT)
             if attempt is not None:
                 outgoing.headers[ATTEMPT_HEADER] = str(attempt)
+            if ctx.span is not None:
+                outgoing.headers.update(ctx.span.headers())
         for before in self._before:
             before(ctx, outgoing)
         incoming = self._ask(outgoing, left, exchange)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
+from falconkit.debug.traces import Traces
 from falconkit.debug.vars import Vars
 from falconkit.endpoint import Middleware, chain
 from falconkit.errors import ConfigurationError
@@ -14,6 +15,7 @@ from falconkit.events import Events
 from falconkit.log import log_events
 from falconkit.metrics import Metrics, count_events, expvar
 from falconkit.settings import Settings
+from falconkit.tracing import Tracer, TraceRing
 from falconkit.transport.http import extractors
 from falconkit.transport.http.app import App
 from falconkit.transport.http.extractors import Extractor
@@ -28,6 +30,8 @@ def app(
     metrics: Metrics | None = None,
     observe: Middleware | None = None,
     before: Sequence[Extractor] | None = None,
+    tracer: Tracer | None = None,
+    traces: TraceRing | None = None,
     debug_vars: str | None = None,
     arena: Arena | None = None,
     clock: Clock = system_clock,
@@ -40,6 +44,9 @@ def app(
         metrics: What ``/debug/vars`` shows; a new one when None.
         observe: The layers that see what no route takes: log, measure.
         before: Extractors for every endpoint.
+        tracer: Continues each request's trace, or begins one, before anything is
+            logged; its spans are counted as ``spans.sent`` and ``spans.dropped``.
+        traces: What ``/debug/traces`` draws: a reporter of the tracer's.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
         arena: Whose state ``/debug/vars`` shows; the process's own when None.
@@ -59,9 +66,11 @@ def app(
     else:
         metrics.events.listen(events.tell)
     events.listen(count_events(metrics))
+    if tracer is not None:
+        tracer.attach(events, _counting(metrics))
     shown = default_arena() if arena is None else arena
     host = Host(
-        start=extractors.start(settings.trusted_hops, clock=clock),
+        start=extractors.start(settings.trusted_hops, clock=clock, tracer=tracer),
         limits=BodyLimits(settings.max_body, settings.body_timeout, clock=clock),
         events=events,
         clock=clock,
@@ -71,6 +80,7 @@ def app(
         metrics=metrics,
         observe=chain() if observe is None else observe,
         before=() if before is None else before,
+        tracer=tracer,
         **falcon_s,
     )
 
@@ -80,6 +90,13 @@ def app(
         return expvar(made.metrics) | {"arena": arena}
 
     made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
+    if traces is not None:
+        made.add_route("/debug/traces", Traces(traces.read, everybody=debug_vars == "open"))
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
+
+
+def _counting(metrics: Metrics) -> Callable[[str, int], None]:
+    counters = {what: metrics.counter(f"spans.{what}") for what in ("sent", "dropped")}
+    return lambda what, how_many: counters[what].add(how_many)

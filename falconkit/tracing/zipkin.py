@@ -1,0 +1,109 @@
+"""Spans to a Zipkin server, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+
+from falconkit.errors import ConfigurationError
+from falconkit.tracing.batch_reporter import BatchReporter
+from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.recording import Recording
+from falconkit.tracing.zipkin_json import zipkin_span
+
+_PATH = "/api/v2/spans"
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+
+
+class ZipkinReporter(BatchReporter):
+    """Sends spans to ``POST /api/v2/spans``, by a thread of each worker; see `BatchReporter`.
+
+    Opens nothing until the first span. Requests notice neither a Zipkin that is
+    away nor one that never answers: spans are dropped then, and counted.
+
+    >>> reporter = ZipkinReporter("http://zipkin:9411")
+    >>> reporter
+    ZipkinReporter('http://zipkin:9411/api/v2/spans')
+
+    Args:
+        url: Where Zipkin is; a path in it goes before the API's own.
+        headers: Sent with each batch, as for ``Authorization``.
+        timeout: Seconds to send a batch and to be answered.
+        most: Spans that may wait in a worker.
+        batch: Spans that go at once.
+        interval: Seconds between two batches.
+        tries: How often a batch is tried.
+        rng: Spreads the waits between tries.
+
+    Raises:
+        ConfigurationError: The URL or a number cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+        most: int = 10_000,
+        batch: int = 500,
+        interval: float = 1.0,
+        tries: int = 4,
+        rng: random.Random | None = None,
+    ) -> None:
+        super().__init__("zipkin", most=most, batch=batch, interval=interval, tries=tries, rng=rng)
+        self.url = _endpoint(url)
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout={timeout!r}: give seconds, above 0")
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        self._timeout = urllib3.Timeout(total=timeout)
+        self._encode = msgspec.json.Encoder().encode
+        self._pool: urllib3.PoolManager | None = None
+        self._pid = 0
+
+    def send(self, spans: list[Recording]) -> None:
+        """Post a batch."""
+        if self._pool is None or self._pid != os.getpid():
+            # A connection that was open at the fork is the parent's.
+            self._pool, self._pid = urllib3.PoolManager(1, maxsize=1), os.getpid()
+        body = self._encode([zipkin_span(span, self.service) for span in spans])
+        try:
+            answer = self._pool.request(
+                "POST",
+                self.url,
+                body=body,
+                headers=self._headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise NotDelivered(f"{self.url}: {error}") from error
+        if answer.status >= 500 or answer.status in _WORTH_ANOTHER_TRY:
+            raise NotDelivered(f"{self.url} answered {answer.status}")
+        if answer.status >= 300:
+            words = answer.data[:200].decode("utf-8", "replace")
+            raise ValueError(f"{self.url} answered {answer.status}: {words}")
+
+    def __repr__(self) -> str:
+        return f"ZipkinReporter({self.url!r})"
+
+
+def _endpoint(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigurationError(
+            f"Zipkin's URL is http://host:port or https://..., got {url!r}; credentials go "
+            "into headers="
+        )
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path if path.endswith(_PATH) else path + _PATH}"
