@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Never, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, Protocol, TypeVar, cast, overload
 
 from falconkit.events import Events
 
@@ -44,6 +44,10 @@ class Key(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Key({self.name!r})"
+
+
+QUEUE_TIME: Final[Key[float]] = Key("queue_time")
+"""Seconds that the request waited in the platform's router, where it says so."""
 
 
 class Span(Protocol):

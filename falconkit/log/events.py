@@ -12,10 +12,12 @@ from falconkit.events import (
     ArenaDegraded,
     BackendFailed,
     Event,
+    FellBack,
     LabelsFolded,
     LimiterFellBack,
     Listener,
     RequestStuck,
+    SheddingStarted,
 )
 
 _LEVELS: dict[type[Event], int] = {
@@ -23,6 +25,8 @@ _LEVELS: dict[type[Event], int] = {
     ArenaDegraded: logging.WARNING,
     LabelsFolded: logging.WARNING,
     BackendFailed: logging.WARNING,
+    SheddingStarted: logging.WARNING,
+    FellBack: logging.WARNING,
 }
 _SAID_ALREADY = (RequestStuck,)  # by the watchdog, with the stack, which an event does not carry
 _RESERVED = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "event", "repeated"})

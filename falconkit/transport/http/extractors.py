@@ -10,15 +10,13 @@ from typing import Final, Protocol
 import falcon
 
 from falconkit.clock import Clock, system_clock
-from falconkit.context import Context, Key
+from falconkit.context import QUEUE_TIME as QUEUE_TIME
+from falconkit.context import Context
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 
 Extractor = Callable[[falcon.Request, Context], Context]
 """``(request, context) -> context``: reads the request, returns a changed context."""
-
-QUEUE_TIME: Final[Key[float]] = Key("queue_time")
-"""Seconds that the request waited in the platform's router, where it says so."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9+/=-]{20,200}").fullmatch
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.%a-z]{2,45}").fullmatch

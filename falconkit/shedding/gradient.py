@@ -1,0 +1,96 @@
+"""A bound from the gradient of latency: Netflix's Gradient2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from falconkit.shedding.policy import State, Window, check_between, check_bounds, is_used
+
+_WARM_UP = 10
+_STEEPEST = 0.5
+_TOO_HIGH = 2.0
+_DECAY = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient2:
+    """Shrinks when calls take longer than they are known to, and grows when they do not.
+
+    Needs to know nothing of the service. The arithmetic and its numbers are
+    those of ``Gradient2Limit`` in Netflix's concurrency-limits, but for three things:
+
+    - The bounds: 8, 1 and 200 in place of 20, 20 and 200. A Python process has few
+      threads, and what it does best is often under 20.
+    - The baseline does not rise by a window in which calls were refused. There it
+      always does, and an overload that lasts becomes the new normal: the bound
+      then grows until it is ``most``.
+    - A window in which no call came to an end counts as the steepest gradient.
+
+    The bound settles where calls take up to ``tolerance`` times their best, and
+    ``queue`` more; it is not pushed under twice ``queue``, unless ``most`` is less.
+
+    >>> policy = Gradient2(initial=10)
+    >>> steady = policy.after(policy.first(), Window(seconds=0.05, in_flight=10))
+    >>> round(steady.limit, 6)  # grows by a fifth of the queue
+    10.8
+    >>> slow = policy.after(steady, Window(seconds=0.5, in_flight=10, refused=3))
+    >>> slow.limit < steady.limit
+    True
+
+    Attributes:
+        initial: The bound to start with. Low is safe: what is seen first becomes the baseline.
+        least: It is never less.
+        most: It is never more. Fewer than the threads of a process, else it never refuses.
+        smoothing: How far to go to a new bound at each window, 0..1.
+        queue: Calls that may wait for one another: what it grows by.
+        tolerance: How many times the baseline is still no queue.
+        long_window: Windows over which the baseline is smoothed.
+
+    Raises:
+        ConfigurationError: One of them cannot be used.
+    """
+
+    initial: float = 8
+    least: int = 1
+    most: int = 200
+    smoothing: float = 0.2
+    queue: int = 4
+    tolerance: float = 1.5
+    long_window: int = 600
+
+    def __post_init__(self) -> None:
+        check_bounds(self.initial, self.least, self.most)
+        check_between("smoothing", self.smoothing, 0.01, 1.0)
+        check_between("queue", self.queue, 1, 1_000)
+        check_between("tolerance", self.tolerance, 1.0, 100.0)
+        check_between("long_window", self.long_window, _WARM_UP, 1_000_000)
+
+    def first(self) -> State:
+        """Return the initial bound, with no baseline yet."""
+        return State(float(self.initial))
+
+    def after(self, state: State, window: Window, /) -> State:
+        """Return the bound after one more window."""
+        baseline, seen = self._learn(state, window)
+        if not is_used(state, window):
+            return State(state.limit, baseline, seen)
+        gradient = _STEEPEST
+        if window.seconds > 0.0:
+            # Latency may come out under the baseline, which lags: no queue then.
+            gradient = max(_STEEPEST, min(1.0, self.tolerance * baseline / window.seconds))
+        wanted = state.limit * gradient + self.queue
+        limit = state.limit * (1.0 - self.smoothing) + wanted * self.smoothing
+        return State(max(self.least, min(self.most, limit)), baseline, seen)
+
+    def _learn(self, state: State, window: Window) -> tuple[float, int]:
+        seconds, (_, baseline, seen) = window.seconds, state
+        if seconds <= 0.0:
+            return baseline, seen
+        if seen < _WARM_UP:
+            baseline = (baseline * seen + seconds) / (seen + 1)
+            seen += 1
+        elif seconds < baseline or not window.refused:
+            baseline += (seconds - baseline) * 2.0 / (self.long_window + 1)
+        if baseline > seconds * _TOO_HIGH:
+            baseline *= _DECAY  # an overload is over, or the start was slow: back sooner
+        return baseline, seen
