@@ -17,17 +17,18 @@ class Gradient2:
     """Shrinks when calls take longer than they are known to, and grows when they do not.
 
     Needs to know nothing of the service. The arithmetic and its numbers are
-    those of ``Gradient2Limit`` in Netflix's concurrency-limits, but for three things:
+    those of ``Gradient2Limit`` in Netflix's concurrency-limits, but for this:
 
-    - The bounds: 8, 1 and 200 in place of 20, 20 and 200. A Python process has few
+    - The bounds are 8, 1 and 200 in place of 20, 20 and 200. A Python process has few
       threads, and what it does best is often under 20.
-    - The baseline does not rise by a window in which calls were refused. There it
-      always does, and an overload that lasts becomes the new normal: the bound
-      then grows until it is ``most``.
-    - A window in which no call came to an end counts as the steepest gradient.
+    - The baseline does not rise by a window in which calls were refused. There it always
+      does: an overload that lasts becomes the new normal, and the bound grows to ``most``.
+    - Instead it is measured. While calls are refused, once in ``probe`` windows the
+      bound is halved for two of them; what calls take in the second is the baseline. So
+      a service that has become slower is told from one that has too much to do.
 
-    The bound settles where calls take up to ``tolerance`` times their best, and
-    ``queue`` more; it is not pushed under twice ``queue``, unless ``most`` is less.
+    The bound settles where calls take up to ``tolerance`` times their best, and ``queue``
+    more; it is not pushed under twice ``queue``, unless ``most`` is less.
 
     >>> policy = Gradient2(initial=10)
     >>> steady = policy.after(policy.first(), Window(seconds=0.05, in_flight=10))
@@ -45,6 +46,7 @@ class Gradient2:
         queue: Calls that may wait for one another: what it grows by.
         tolerance: How many times the baseline is still no queue.
         long_window: Windows over which the baseline is smoothed.
+        probe: Windows with refusals from one probe to the next.
 
     Raises:
         ConfigurationError: One of them cannot be used.
@@ -57,6 +59,7 @@ class Gradient2:
     queue: int = 4
     tolerance: float = 1.5
     long_window: int = 600
+    probe: int = 60
 
     def __post_init__(self) -> None:
         check_bounds(self.initial, self.least, self.most)
@@ -64,6 +67,7 @@ class Gradient2:
         check_between("queue", self.queue, 1, 1_000)
         check_between("tolerance", self.tolerance, 1.0, 100.0)
         check_between("long_window", self.long_window, _WARM_UP, 1_000_000)
+        check_between("probe", self.probe, 3, 1_000_000)
 
     def first(self) -> State:
         """Return the initial bound, with no baseline yet."""
@@ -71,19 +75,31 @@ class Gradient2:
 
     def after(self, state: State, window: Window, /) -> State:
         """Return the bound after one more window."""
+        if state.resume:
+            return self._probed(state, window)
         baseline, seen = self._learn(state, window)
-        if not is_used(state, window):
-            return State(state.limit, baseline, seen)
-        gradient = _STEEPEST
+        standing = state.standing + (window.refused > 0)
+        limit = self._moved(state, window, baseline) if is_used(state, window) else state.limit
+        if standing < self.probe:
+            return State(limit, baseline, seen, standing)
+        return State(max(self.least, limit / 2.0), baseline, seen, 0, limit)
+
+    def _moved(self, state: State, window: Window, baseline: float) -> float:
+        gradient = _STEEPEST  # no call came to an end
         if window.seconds > 0.0:
             # Latency may come out under the baseline, which lags: no queue then.
             gradient = max(_STEEPEST, min(1.0, self.tolerance * baseline / window.seconds))
         wanted = state.limit * gradient + self.queue
         limit = state.limit * (1.0 - self.smoothing) + wanted * self.smoothing
-        return State(max(self.least, min(self.most, limit)), baseline, seen)
+        return max(self.least, min(self.most, limit))
+
+    def _probed(self, state: State, window: Window) -> State:
+        if not state.standing:
+            return state._replace(standing=1)  # what was let in before the probe ends first
+        return State(state.resume, window.seconds or state.baseline, state.seen)
 
     def _learn(self, state: State, window: Window) -> tuple[float, int]:
-        seconds, (_, baseline, seen) = window.seconds, state
+        seconds, baseline, seen = window.seconds, state.baseline, state.seen
         if seconds <= 0.0:
             return baseline, seen
         if seen < _WARM_UP:

@@ -30,11 +30,15 @@ class State(NamedTuple):
         limit: The bound; its whole part counts.
         baseline: The seconds that a call is known to take when nothing waits.
         seen: Windows that have gone into the baseline.
+        standing: Windows in which calls were refused, since the last probe.
+        resume: The bound to go back to after a probe; 0.0 when there is none.
     """
 
     limit: float
     baseline: float = 0.0
     seen: int = 0
+    standing: int = 0
+    resume: float = 0.0
 
 
 class Policy(Protocol):
