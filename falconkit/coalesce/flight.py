@@ -98,6 +98,8 @@ def another(error: Exception) -> Exception:
         made = kind.__new__(kind, *error.args)
         made.args = error.args
         made.__dict__.update(error.__dict__)
+        if hasattr(error, "__notes__"):
+            made.__notes__ = list(error.__notes__)
         if str(made) != str(error):
             return error  # it keeps its data where we do not see it
     except Exception:

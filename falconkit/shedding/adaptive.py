@@ -27,7 +27,8 @@ class AdaptiveLimit:
     A call that ends well, or too late, tells how long it took; one that a
     service behind us had no room for tells that it was dropped; any other error
     tells nothing, for it may have come at once. Calls under 0.1 ms say nothing
-    either. A window with too few calls is thrown away (both as Netflix does).
+    either, as in Netflix's ``WindowedLimit``. A window of which too few calls tell
+    something goes on until there are enough.
 
     >>> limit = AdaptiveLimit(Gradient2(initial=2))
     >>> limit.enter(), limit.enter(), limit.enter()
@@ -50,7 +51,7 @@ class AdaptiveLimit:
         Args:
             policy: What moves the bound; a `Gradient2` when None.
             window: Seconds between two looks.
-            least_calls: Calls without which a window says nothing.
+            least_calls: Calls that a window must have seen, however long it takes.
             clock: Whose seconds these are.
 
         Raises:
@@ -115,7 +116,7 @@ class AdaptiveLimit:
                     self._dropped += 1
             elif isinstance(error, _FULL):
                 self._dropped += 1
-            if ended >= self._ends:
+            if ended >= self._ends and self._calls + self._dropped >= self._least_calls:
                 self._move(ended)
 
     def status(self) -> dict[str, int]:
@@ -126,11 +127,10 @@ class AdaptiveLimit:
         return f"AdaptiveLimit({self.policy!r})"
 
     def _move(self, now: float) -> None:
-        if self._calls + self._dropped >= self._least_calls:
-            seconds = self._seconds / self._calls if self._calls else 0.0
-            window = Window(seconds, self._most, self._dropped, self._refused_now)
-            self._state = self.policy.after(self._state, window)
-            self._limit = self._state.limit
+        seconds = self._seconds / self._calls if self._calls else 0.0
+        window = Window(seconds, self._most, self._dropped, self._refused_now)
+        self._state = self.policy.after(self._state, window)
+        self._limit = self._state.limit
         self._ends = now + self._period
         self._most = self._in_flight
         self._calls = self._dropped = self._refused_now = 0

@@ -33,7 +33,7 @@ class AIMD:
     """
 
     timeout: float
-    initial: float = 8
+    initial: float = 4
     least: int = 1
     most: int = 200
     backoff: float = 0.9

@@ -19,13 +19,14 @@ class Gradient2:
     Needs to know nothing of the service. The arithmetic and its numbers are
     those of ``Gradient2Limit`` in Netflix's concurrency-limits, but for this:
 
-    - The bounds are 8, 1 and 200 in place of 20, 20 and 200. A Python process has few
+    - The bounds are 4, 1 and 200 in place of 20, 20 and 200. A Python process has few
       threads, and what it does best is often under 20.
     - The baseline does not rise by a window in which calls were refused. There it always
       does: an overload that lasts becomes the new normal, and the bound grows to ``most``.
     - Instead it is measured. While calls are refused, once in ``probe`` windows the
-      bound is halved for two of them; what calls take in the second is the baseline. So
-      a service that has become slower is told from one that has too much to do.
+      bound, less the queue, is halved for two of them; what calls take in the second is the
+      baseline. So a service that has become slower is told from one that has too much to do.
+      The first probe comes early, for a process may start into an overload.
 
     The bound settles where calls take up to ``tolerance`` times their best, and ``queue``
     more; it is not pushed under twice ``queue``, unless ``most`` is less.
@@ -52,7 +53,7 @@ class Gradient2:
         ConfigurationError: One of them cannot be used.
     """
 
-    initial: float = 8
+    initial: float = 4
     least: int = 1
     most: int = 200
     smoothing: float = 0.2
@@ -71,7 +72,7 @@ class Gradient2:
 
     def first(self) -> State:
         """Return the initial bound, with no baseline yet."""
-        return State(float(self.initial))
+        return State(float(self.initial), standing=max(0, self.probe - _WARM_UP))
 
     def after(self, state: State, window: Window, /) -> State:
         """Return the bound after one more window."""
@@ -82,7 +83,7 @@ class Gradient2:
         limit = self._moved(state, window, baseline) if is_used(state, window) else state.limit
         if standing < self.probe:
             return State(limit, baseline, seen, standing)
-        return State(max(self.least, limit / 2.0), baseline, seen, 0, limit)
+        return State(max(self.least, (limit - self.queue) / 2.0), baseline, seen, 0, limit)
 
     def _moved(self, state: State, window: Window, baseline: float) -> float:
         gradient = _STEEPEST  # no call came to an end
@@ -102,11 +103,10 @@ class Gradient2:
         seconds, baseline, seen = window.seconds, state.baseline, state.seen
         if seconds <= 0.0:
             return baseline, seen
-        if seen < _WARM_UP:
-            baseline = (baseline * seen + seconds) / (seen + 1)
-            seen += 1
-        elif seconds < baseline or not window.refused:
-            baseline += (seconds - baseline) * 2.0 / (self.long_window + 1)
+        if not seen or seconds < baseline or not window.refused:
+            seen = min(seen + 1, _WARM_UP + 1)
+            weight = 1.0 / seen if seen <= _WARM_UP else 2.0 / (self.long_window + 1)
+            baseline += (seconds - baseline) * weight
         if baseline > seconds * _TOO_HIGH:
             baseline *= _DECAY  # an overload is over, or the start was slow: back sooner
         return baseline, seen

@@ -3,11 +3,16 @@
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.bulkhead import Bulkhead, bulkhead
+from falconkit.coalesce import coalesce
 from falconkit.endpoint import chain
+from falconkit.errors import Unauthenticated
+from falconkit.fallback import fallback, fallback_stale, fallback_to
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
+from falconkit.shedding import AIMD, CoDel, Gradient2, Priority, shed
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
 
@@ -85,6 +90,36 @@ def delaying(arena):
     )
 
 
+def bulkheading(arena):
+    return Subject(
+        lambda: bulkhead(4, max_wait=30.0, max_waiters=200),
+        misconfigured=[
+            lambda: bulkhead(0),
+            lambda: bulkhead(8, max_wait=-1),
+            lambda: bulkhead(Bulkhead(8), max_wait=1.0),
+        ],
+    )
+
+
+def shedding(arena):
+    return Subject(
+        lambda: shed(Gradient2(initial=200), priority=lambda *_: Priority.NORMAL, queue=CoDel()),
+        misconfigured=[
+            lambda: shed(8),
+            lambda: shed(AIMD(timeout=0)),
+            lambda: shed(priority="high"),
+        ],
+    )
+
+
+def never(error):
+    return isinstance(error, Unauthenticated)
+
+
+def one_for_each(ctx, request):
+    return id(request)
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
@@ -107,6 +142,20 @@ subjects = {
     "limit in memory": limiting("memory://"),
     "limit by window": limiting_by_window,
     "delay": delaying,
+    "bulkhead": bulkheading,
+    "shed": shedding,
+    "fallback": lambda arena: Subject(lambda: fallback(0), once=False),
+    "fallback on some errors": lambda arena: Subject(lambda: fallback(0, when=never)),
+    "fallback_to": lambda arena: Subject(
+        lambda: fallback_to(lambda *_: 0, when=never), misconfigured=[lambda: fallback_to(0)]
+    ),
+    "fallback_stale": lambda arena: Subject(
+        lambda: fallback_stale(key=one_for_each, when=never),
+        misconfigured=[lambda: fallback_stale(key="id")],
+    ),
+    "coalesce": lambda arena: Subject(
+        lambda: coalesce(key=one_for_each), misconfigured=[lambda: coalesce(key="id")]
+    ),
 }
 
 

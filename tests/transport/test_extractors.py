@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconkit import Context
-from falconkit.context import Notes
+from falconkit.context import Key, Notes
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.testing import ManualClock
@@ -36,7 +36,7 @@ def test_another_header_can_carry_the_id():
 def test_populate_fills_all_and_keeps_the_rest():
     clock = ManualClock()
     notes, events = Notes(), Events()
-    key = extractors.Key("mine")
+    key = Key("mine")
     ctx = Context(notes=notes, events=events, deadline=5.0).having(key, 1)
     sent = str(int((clock.time() - 1.5) * 1000))
     req = request(
