@@ -120,14 +120,10 @@ class Bulkhead:
         if deadline is not None and seconds:
             seconds = min(seconds, deadline - self._now())
         turn = Event()
-        with self._lock:
-            self._queue.append(turn)
-            self._hand_over()
-            if turn.is_set():
-                return
-            if seconds <= 0 or len(self._queue) > self._max_waiters:
-                self._queue.remove(turn)
-                raise self._refusal()
+        if not self._queue_up(turn, seconds):
+            raise self._refusal()
+        if turn.is_set():
+            return
         try:
             self._wait_for(turn, seconds)
         except BaseException:
@@ -136,6 +132,16 @@ class Bulkhead:
             raise
         if self._withdraw(turn):
             raise self._refusal()
+
+    def _queue_up(self, turn: Event, seconds: float) -> bool:
+        """Join the queue, and tell whether the place is there or may be waited for."""
+        with self._lock:
+            self._queue.append(turn)
+            self._hand_over()
+            if turn.is_set() or (seconds > 0 and len(self._queue) <= self._max_waiters):
+                return True
+            self._queue.remove(turn)
+            return False
 
     def _hand_over(self) -> None:
         while self._queue:
@@ -154,7 +160,8 @@ class Bulkhead:
             return True
 
     def _refusal(self) -> Overloaded:
-        self._refused += 1
+        with self._lock:
+            self._refused += 1
         return Overloaded(retry_after=self._retry_after * self._rng(0.5, 1.5))
 
 

@@ -47,8 +47,8 @@ def coalesce(
         key: Names the question, from the context and the request: all that the answer
             depends on, and who may see it.
         max_wait: Seconds that a call waits in all; less when its deadline is nearer.
-        max_waiters: Calls that may wait at a time, on all keys of an endpoint together. Each
-            holds a thread, as it would if it made the call.
+        max_waiters: Calls that may wait at a time in this process, those of all endpoints
+            under this middleware together. Each holds a thread, as if it made the call.
         retry_after: Seconds that the refused are told to stay away, give or take a half.
         clock: Whose seconds these are.
         rng: ``(low, high) -> number``, the chance in ``retry_after``.

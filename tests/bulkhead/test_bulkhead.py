@@ -209,6 +209,18 @@ def test_threads_never_go_over_the_bound_and_all_that_wait_are_served():
     assert room.status() == {"limit": 3, "in_flight": 0, "waiting": 0, "refused": 0}
 
 
+def test_no_refusal_is_lost_from_the_count():
+    room = full(max_wait=1.0, max_waiters=64, wait=lambda turn, seconds: None)
+
+    def refused(_):
+        with pytest.raises(Overloaded):
+            room.enter()
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(refused, range(3_000)))
+    assert room.status() == {"limit": 1, "in_flight": 1, "waiting": 0, "refused": 3_000}
+
+
 def test_what_is_more_than_the_bound_is_refused_while_the_others_are_in_flight():
     held = Held()
     call = bulkhead(4)(held)
