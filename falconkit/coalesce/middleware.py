@@ -100,13 +100,22 @@ def make(next: Endpoint[Req, Res], ctx: Context, request: Req, flight: Flight) -
     except Exception as error:
         flight.ending, flight.error = Ending.FAILED, error
         raise
-    if hasattr(type(answer), "__next__"):
+    if is_stream(answer):
         flight.ending = Ending.UNSHARABLE
     else:
         flight.ending, flight.answer = Ending.ANSWERED, answer
     if ctx.notes:
         flight.notes = ctx.notes.of(object)[before:]
     return answer
+
+
+def is_stream(answer: object) -> bool:
+    """Tell whether an answer can be read once only.
+
+    What a transport wraps an answer in, for headers of its own, has it as ``value``.
+    """
+    inside = getattr(answer, "value", None)
+    return hasattr(type(answer), "__next__") or hasattr(type(inside), "__next__")
 
 
 def shared(flight: Flight, ctx: Context) -> object:

@@ -83,10 +83,15 @@ def fallback_stale(
 def is_good(answer: object) -> bool:
     """Tell whether an answer can be given again: no business failure, no stream.
 
+    What a transport wraps an answer in, for headers of its own, has it as ``value``.
+
     >>> is_good({"v": 1}), is_good(None), is_good(iter([1]))
     (True, True, False)
     """
-    if hasattr(type(answer), "__next__"):
-        return False
-    failed = getattr(answer, "failed", None)
-    return not callable(failed) or failed() is None
+    for each in (answer, getattr(answer, "value", None)):
+        if hasattr(type(each), "__next__"):
+            return False
+        failed = getattr(each, "failed", None)
+        if callable(failed) and failed() is not None:
+            return False
+    return True

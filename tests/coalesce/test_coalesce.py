@@ -21,6 +21,7 @@ from falconkit.errors import (
 )
 from falconkit.testing import ManualClock, Script, wait_until
 from falconkit.testing.specimens import Unprintable
+from falconkit.transport import http
 
 LONG = 30.0
 
@@ -212,6 +213,14 @@ def test_a_stream_is_for_one_reader():
     held = Held(*[stream] * 3)
     streams = together(held, 3)
     assert [list(each) for each in streams] == [[b"a", b"b"]] * 3
+
+
+def test_a_stream_that_http_wraps_is_for_one_reader():
+    def stream(ctx, request):
+        return http.Answer(chunk for chunk in (b"a", b"b"))
+
+    answers = together(Held(*[stream] * 3), 3)
+    assert [list(each.value) for each in answers] == [[b"a", b"b"]] * 3
 
 
 def test_what_the_call_has_noted_all_its_callers_are_told():

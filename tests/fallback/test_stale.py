@@ -105,6 +105,14 @@ def test_a_stream_is_not_kept():
         call(Context(), 1)
 
 
+def test_what_an_answer_of_http_wraps_is_looked_at():
+    good = http.Answer(Answer(), headers={"X-From": "here"})
+    bad = http.Answer(Answer(Failed("sold out")))
+    stream = http.Answer(chunk for chunk in [b"a"])
+    call = fallback_stale(key=by_request)(Script(good, bad, stream, AWAY))
+    assert [call(Context(), 1) for _ in range(4)] == [good, bad, stream, good]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.floats(0, 5)), max_size=100))
 def test_it_keeps_the_latest_used_within_its_bounds(steps):
     clock = ManualClock()
