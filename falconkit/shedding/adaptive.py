@@ -127,11 +127,13 @@ class AdaptiveLimit:
         return f"AdaptiveLimit({self.policy!r})"
 
     def _move(self, now: float) -> None:
+        wall = self.clock.time()
         seconds = self._seconds / self._calls if self._calls else 0.0
-        window = Window(seconds, self._most, self._dropped, self._refused_now)
+        window = Window(seconds, self._most, self._dropped, self._refused_now, wall)
         self._state = self.policy.after(self._state, window)
         self._limit = self._state.limit
-        self._ends = now + self._period
+        # By the wall clock, so that the windows of all processes end together.
+        self._ends = now + self._period - wall % self._period
         self._most = self._in_flight
         self._calls = self._dropped = self._refused_now = 0
         self._seconds = 0.0

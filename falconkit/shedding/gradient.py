@@ -23,10 +23,11 @@ class Gradient2:
       threads, and what it does best is often under 20.
     - The baseline does not rise by a window in which calls were refused. There it always
       does: an overload that lasts becomes the new normal, and the bound grows to ``most``.
-    - Instead it is measured. While calls are refused, once in ``probe`` windows the
-      bound, less the queue, is halved for two of them; what calls take in the second is the
+    - Instead it is measured. While calls are refused, every ``probe`` seconds the bound,
+      less the queue, is halved for two windows; what calls take in the second is the
       baseline. So a service that has become slower is told from one that has too much to do.
-      The first probe comes early, for a process may start into an overload.
+      The clock says when, so that all processes before one backend do it together:
+      one alone would take the queue of the others for the service's own time.
 
     The bound settles where calls take up to ``tolerance`` times their best, and ``queue``
     more; it is not pushed under twice ``queue``, unless ``most`` is less.
@@ -47,7 +48,7 @@ class Gradient2:
         queue: Calls that may wait for one another: what it grows by.
         tolerance: How many times the baseline is still no queue.
         long_window: Windows over which the baseline is smoothed.
-        probe: Windows with refusals from one probe to the next.
+        probe: Seconds from one probe to the next.
 
     Raises:
         ConfigurationError: One of them cannot be used.
@@ -60,7 +61,7 @@ class Gradient2:
     queue: int = 4
     tolerance: float = 1.5
     long_window: int = 600
-    probe: int = 60
+    probe: float = 60.0
 
     def __post_init__(self) -> None:
         check_bounds(self.initial, self.least, self.most)
@@ -68,22 +69,22 @@ class Gradient2:
         check_between("queue", self.queue, 1, 1_000)
         check_between("tolerance", self.tolerance, 1.0, 100.0)
         check_between("long_window", self.long_window, _WARM_UP, 1_000_000)
-        check_between("probe", self.probe, 3, 1_000_000)
+        check_between("probe", self.probe, 1.0, 1_000_000)
 
     def first(self) -> State:
         """Return the initial bound, with no baseline yet."""
-        return State(float(self.initial), standing=max(0, self.probe - _WARM_UP))
+        return State(float(self.initial))
 
     def after(self, state: State, window: Window, /) -> State:
         """Return the bound after one more window."""
         if state.resume:
             return self._probed(state, window)
         baseline, seen = self._learn(state, window)
-        standing = state.standing + (window.refused > 0)
         limit = self._moved(state, window, baseline) if is_used(state, window) else state.limit
-        if standing < self.probe:
-            return State(limit, baseline, seen, standing)
-        return State(max(self.least, (limit - self.queue) / 2.0), baseline, seen, 0, limit)
+        turn = int(window.ended // self.probe)
+        if turn == state.turn or not state.turn or not window.refused:
+            return State(limit, baseline, seen, turn)
+        return State(max(self.least, (limit - self.queue) / 2.0), baseline, seen, turn, limit)
 
     def _moved(self, state: State, window: Window, baseline: float) -> float:
         gradient = _STEEPEST  # no call came to an end
@@ -95,9 +96,9 @@ class Gradient2:
         return max(self.least, min(self.most, limit))
 
     def _probed(self, state: State, window: Window) -> State:
-        if not state.standing:
-            return state._replace(standing=1)  # what was let in before the probe ends first
-        return State(state.resume, window.seconds or state.baseline, state.seen)
+        if not state.drained:
+            return state._replace(drained=True)
+        return State(state.resume, window.seconds or state.baseline, state.seen, state.turn)
 
     def _learn(self, state: State, window: Window) -> tuple[float, int]:
         seconds, baseline, seen = window.seconds, state.baseline, state.seen

@@ -15,12 +15,14 @@ class Window(NamedTuple):
         in_flight: The most at one time.
         dropped: Calls that timed out, or that a service behind us had no room for.
         refused: Calls that found no place under the bound.
+        ended: When it ended: seconds since 1970, which all hosts agree on.
     """
 
     seconds: float
     in_flight: int
     dropped: int = 0
     refused: int = 0
+    ended: float = 0.0
 
 
 class State(NamedTuple):
@@ -30,15 +32,17 @@ class State(NamedTuple):
         limit: The bound; its whole part counts.
         baseline: The seconds that a call is known to take when nothing waits.
         seen: Windows that have gone into the baseline.
-        standing: Windows in which calls were refused, since the last probe.
+        turn: Of the probes that the clock calls for, the last one that was due.
         resume: The bound to go back to after a probe; 0.0 when there is none.
+        drained: Whether what was let in before the probe has had its time to end.
     """
 
     limit: float
     baseline: float = 0.0
     seen: int = 0
-    standing: int = 0
+    turn: int = 0
     resume: float = 0.0
+    drained: bool = False
 
 
 class Policy(Protocol):

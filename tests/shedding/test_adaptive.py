@@ -25,12 +25,14 @@ class Recorder:
     def __init__(self, limit=4.0):
         self.limit = limit
         self.windows = []
+        self.ended = []
 
     def first(self):
         return State(self.limit)
 
     def after(self, state, window, /):
-        self.windows.append(window)
+        self.windows.append(window[:4])
+        self.ended.append(window.ended)
         return State(self.limit)
 
 
@@ -74,6 +76,20 @@ def test_a_window_goes_on_until_it_has_seen_enough_calls(clock):
     assert policy.windows == []
     calls(limit, clock, 1, 0.5)
     assert policy.windows == [(0.5, 1, 0, 0)]
+
+
+def test_the_windows_of_all_processes_end_together():
+    clock = ManualClock(monotonic=5.25, time=1_000.0)
+    ended = []
+    for start in (0.0, 0.3, 0.9):
+        clock.advance(start)
+        policy = Recorder()
+        limit = AdaptiveLimit(policy, window=2.0, least_calls=1, clock=clock)
+        calls(limit, clock, 60, 0.125)
+        ended.append(policy.ended)
+        assert all(at % 2.0 < 0.126 for at in policy.ended[1:])
+        assert len(policy.ended) >= 3
+    assert not set(ended[0]) & set(ended[1])
 
 
 def test_the_bound_follows_the_policy(clock):
@@ -143,7 +159,7 @@ def test_the_refused_are_told_to_the_policy(clock):
     clock.advance(1.0)
     limit.leave(begun, clock.monotonic())
     calls(limit, clock, 1, 1.0)
-    assert [window.refused for window in policy.windows] == [2, 0]
+    assert [refused for *_, refused in policy.windows] == [2, 0]
 
 
 @pytest.mark.parametrize(

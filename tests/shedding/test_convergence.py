@@ -14,7 +14,7 @@ SERVICE = 0.05
 def serving(policy, servers, seed=7):
     clock = ManualClock()
     limit = AdaptiveLimit(policy, clock=clock)
-    return Service(limit, clock, servers=servers, service=SERVICE, seed=seed)
+    return Service(limit, clock=clock, servers=servers, service=SERVICE, seed=seed)
 
 
 @pytest.mark.parametrize("servers", [8, 24])
@@ -54,6 +54,22 @@ def test_an_overload_that_lasts_changes_nothing():
     service.run(24 / SERVICE, 600)
     late = service.run(24 / SERVICE, 60)
     assert late.limit <= 1.25 * early.limit
+
+
+def test_processes_before_one_backend_do_not_push_each_other_up():
+    clock = ManualClock()
+    limits = []
+    for _ in range(3):
+        limits.append(AdaptiveLimit(Gradient2(), clock=clock))
+        clock.advance(17.3)
+    service = Service(*limits, clock=clock, servers=12, service=SERVICE, seed=3)
+    service.run(36 / SERVICE, 60)
+    early = service.run(36 / SERVICE, 60)
+    service.run(36 / SERVICE, 300)
+    late = service.run(36 / SERVICE, 60)
+    assert late.goodput >= 0.95 * 12 / SERVICE
+    assert late.limit <= 1.25 * early.limit
+    assert late.limit <= 1.5 * 12 + 3 * 5
 
 
 def test_a_service_that_becomes_slower_is_used_to_the_full_all_the_same():

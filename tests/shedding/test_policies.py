@@ -9,13 +9,15 @@ from falconkit.shedding import AIMD, Gradient2, State, Window
 
 seconds = st.floats(0.0, 100.0)
 counts = st.integers(0, 1_000)
-windows = st.lists(st.builds(Window, seconds, counts, counts, counts), max_size=200)
+windows = st.lists(
+    st.builds(Window, seconds, counts, counts, counts, st.floats(0.0, 1e10)), max_size=200
+)
 bounds = st.tuples(*[st.integers(1, 300)] * 3).map(sorted)
 
 
 def policies(low, start, high):
     return [
-        Gradient2(initial=start, least=low, most=high, probe=5),
+        Gradient2(initial=start, least=low, most=high, probe=5.0),
         AIMD(timeout=1.0, initial=start, least=low, most=high),
     ]
 
@@ -52,7 +54,7 @@ def test_the_bound_stays_within_its_bounds(bounds, windows):
 
 @given(windows)
 def test_the_baseline_is_something_that_was_seen(windows):
-    state = run(Gradient2(probe=5), windows)
+    state = run(Gradient2(probe=5.0), windows)
     seen = [window.seconds for window in windows if window.seconds > 0]
     assert state.baseline <= max(seen, default=0.0) * (1 + 1e-9)
     assert (state.baseline > 0) == bool(seen)
@@ -86,33 +88,54 @@ def test_it_shrinks_when_latency_rises_and_recovers_when_it_falls(latency, times
 
 @given(st.floats(1.6, 100.0))
 def test_an_overload_does_not_become_the_baseline(times):
-    policy = Gradient2(initial=20, probe=1_000_000)
-    calm = run(policy, [Window(0.1, in_flight=20)] * 20)._replace(standing=0)
+    policy = Gradient2(initial=20)
+    calm = run(policy, [Window(0.1, in_flight=20)] * 20)
     overload = [Window(0.1 * times, in_flight=20, refused=5)] * 500
     assert run(policy, overload, calm).baseline == calm.baseline
 
 
+def at(ended, seconds=0.4, refused=1):
+    return Window(seconds, in_flight=20, refused=refused, ended=ended)
+
+
 def test_a_probe_halves_the_bound_for_two_windows_and_takes_what_it_sees():
-    policy = Gradient2(initial=20, probe=3)
-    slow = Window(0.4, in_flight=20, refused=1)
-    state = run(policy, [Window(0.1, in_flight=20)] * 15)
-    state = run(policy, [slow] * 3, state)
-    whole = state.resume
-    assert state.limit == pytest.approx((whole - policy.queue) / 2)
-    assert policy.after(state, slow).baseline < 0.2  # the first window is for the old calls to end
-    probed = run(policy, [slow, Window(0.3, in_flight=10, refused=9)], state)
-    assert probed == State(whole, 0.3, state.seen)
+    policy = Gradient2(initial=20)
+    state = run(policy, [Window(0.1, in_flight=20, ended=601.0)] * 15)
+    state = run(policy, [at(658.0), at(659.0)], state)
+    assert (state.turn, state.resume) == (10, 0.0)
+    probing = policy.after(state, at(660.0))
+    assert probing.limit == pytest.approx((probing.resume - policy.queue) / 2)
+    draining = policy.after(probing, at(661.0, seconds=0.9))
+    assert draining.limit == probing.limit
+    assert draining.baseline == probing.baseline
+    assert policy.after(draining, at(662.0, seconds=0.3)) == State(
+        probing.resume, 0.3, state.seen, 11
+    )
 
 
-def test_the_first_probe_comes_early_for_the_start_may_be_an_overload():
-    policy = Gradient2()
-    slow = Window(0.5, in_flight=4, refused=1)
-    state = run(policy, [slow] * 10)
-    assert state.resume > 0
-    state = run(policy, [slow, Window(0.05, in_flight=2, refused=9)], state)
-    assert (state.baseline, state.resume) == (0.05, 0.0)
-    assert run(policy, [slow] * 59, state).resume == 0
-    assert run(policy, [slow] * 60, state).resume > 0
+def test_who_refuses_nobody_does_not_probe():
+    policy = Gradient2(initial=20)
+    state = run(policy, [at(float(second), refused=0) for second in range(600, 800)])
+    assert state.resume == 0
+    assert state.turn == 13
+
+
+def test_a_process_that_has_just_started_waits_for_the_next_probe():
+    policy = Gradient2(initial=20)
+    assert policy.after(policy.first(), at(660.0)).resume == 0
+
+
+def test_processes_that_started_at_other_times_probe_at_the_same():
+    def probes(start):
+        policy, state, found = Gradient2(initial=20), Gradient2(initial=20).first(), []
+        for second in range(start, 1_000):
+            before, state = state, policy.after(state, at(float(second)))
+            if state.resume and not before.resume:
+                found.append(second)
+        return found
+
+    assert probes(615) == [660, 720, 780, 840, 900, 960]
+    assert probes(737) == [780, 840, 900, 960]
 
 
 def test_a_window_in_which_no_call_ended_is_the_worst():
@@ -157,7 +180,7 @@ def test_aimd_goes_up_by_one_and_down_by_a_tenth():
         lambda: Gradient2(queue=0),
         lambda: Gradient2(tolerance=0.9),
         lambda: Gradient2(long_window=1),
-        lambda: Gradient2(probe=1),
+        lambda: Gradient2(probe=0),
         lambda: Gradient2(tolerance=float("nan")),
         lambda: AIMD(timeout=0),
         lambda: AIMD(timeout=1, backoff=1.0),
