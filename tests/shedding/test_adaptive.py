@@ -80,16 +80,13 @@ def test_a_window_goes_on_until_it_has_seen_enough_calls(clock):
 
 def test_the_windows_of_all_processes_end_together():
     clock = ManualClock(monotonic=5.25, time=1_000.0)
-    ended = []
     for start in (0.0, 0.3, 0.9):
         clock.advance(start)
         policy = Recorder()
         limit = AdaptiveLimit(policy, window=2.0, least_calls=1, clock=clock)
         calls(limit, clock, 60, 0.125)
-        ended.append(policy.ended)
         assert all(at % 2.0 < 0.126 for at in policy.ended[1:])
         assert len(policy.ended) >= 3
-    assert not set(ended[0]) & set(ended[1])
 
 
 def test_the_bound_follows_the_policy(clock):
