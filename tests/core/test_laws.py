@@ -3,14 +3,19 @@
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.bulkhead import Bulkhead, bulkhead
 from falconkit.circuitbreaker import CircuitBreaker, guard
+from falconkit.coalesce import coalesce
 from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import chain, nop
+from falconkit.errors import Unauthenticated
+from falconkit.fallback import fallback, fallback_stale, fallback_to
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
 from falconkit.retry import Budget, Threads, fixed, hedge, retry, seconds, tries
+from falconkit.shedding import AIMD, CoDel, Gradient2, Priority, shed
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
 from falconkit.tracing import LeanTracer, SpanList, never, trace
@@ -127,6 +132,17 @@ def retrying(arena):
     )
 
 
+def bulkheading(arena):
+    return Subject(
+        lambda: bulkhead(4, max_wait=30.0, max_waiters=200),
+        misconfigured=[
+            lambda: bulkhead(0),
+            lambda: bulkhead(8, max_wait=-1),
+            lambda: bulkhead(Bulkhead(8), max_wait=1.0),
+        ],
+    )
+
+
 def retrying_all(arena):
     clock = ManualClock()
     return Subject(lambda: retry(when=lambda error: True, clock=clock), once=False)
@@ -142,6 +158,17 @@ def hedging(arena):
             lambda: hedge(threads, warm_up=0),
             lambda: hedge(threads, at_least=-1),
             lambda: Threads(1),
+        ],
+    )
+
+
+def shedding(arena):
+    return Subject(
+        lambda: shed(Gradient2(initial=200), priority=lambda *_: Priority.NORMAL, queue=CoDel()),
+        misconfigured=[
+            lambda: shed(8),
+            lambda: shed(AIMD(timeout=0)),
+            lambda: shed(priority="high"),
         ],
     )
 
@@ -163,6 +190,14 @@ def guarding(**config):
         )
 
     return subject
+
+
+def no_caller(error):
+    return isinstance(error, Unauthenticated)
+
+
+def one_for_each(ctx, request):
+    return id(request)
 
 
 def stacked(arena):
@@ -209,6 +244,20 @@ subjects = {
     "hedge": hedging,
     "guard on the arena": guarding(),
     "guard of this process": guarding(shared=False),
+    "bulkhead": bulkheading,
+    "shed": shedding,
+    "fallback": lambda arena: Subject(lambda: fallback(0), once=False),
+    "fallback on some errors": lambda arena: Subject(lambda: fallback(0, when=no_caller)),
+    "fallback_to": lambda arena: Subject(
+        lambda: fallback_to(lambda *_: 0, when=no_caller), misconfigured=[lambda: fallback_to(0)]
+    ),
+    "fallback_stale": lambda arena: Subject(
+        lambda: fallback_stale(key=one_for_each, when=no_caller),
+        misconfigured=[lambda: fallback_stale(key="id")],
+    ),
+    "coalesce": lambda arena: Subject(
+        lambda: coalesce(key=one_for_each), misconfigured=[lambda: coalesce(key="id")]
+    ),
 }
 
 
