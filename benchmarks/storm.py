@@ -1,194 +1,168 @@
-"""A simulated storm: what the clients of a service that was away do to it when it is back.
+"""A simulated storm: what the clients of a service that was away do to it.
 
 A discrete-event run with a seed, in virtual time. The clients are threads that call the
-real middlewares; whoever would wait hands on to whoever is next in time, so one
+real middlewares; whoever would wait hands on to whoever is next in time, so that one
 runs at a time, and the same seed gives the same storm.
 
     python -m benchmarks.storm [--seed N] [--clients N]
+
+writes ``docs/storm.svg`` and prints the table that ``docs/presets.md`` has.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import argparse
 import logging
 import random
 import tempfile
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+from benchmarks.storm_chart import Outcome, Weather, chart, table
+from benchmarks.storm_world import Backend, World
 from falconkit import Context, Endpoint, Middleware, chain
 from falconkit.arena import Arena
-from falconkit.circuitbreaker import CircuitBreaker
 from falconkit.deadline import timeout
-from falconkit.errors import FalconkitError, UpstreamTimeout
+from falconkit.errors import FalconkitError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
-from falconkit.presets import client_stack
+from falconkit.presets import client_stack, quick_breaker
 from falconkit.retry import Budget, fixed, full_jitter, retry
 
-
-class Over(BaseException):
-    """The simulated time has come to its end."""
+CHART = Path(__file__).parents[1] / "docs" / "storm.svg"
 
 
-class Waiter:
-    """One who waits, once: until somebody hands on to him."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the stacks of one storm are made of."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.lock.acquire()
-        self.gone = False
+    world: World
+    chance: random.Random
+    patience: float
+    metrics: Metrics
 
 
-class World:
-    """Virtual time: a `falconkit.clock.Clock` for threads that run one at a time."""
+Stack = Callable[[Site], Middleware]
 
-    def __init__(self, end: float) -> None:
-        self._end = end
-        self._now = 0.0
-        self._numbers = itertools.count()
-        self._due: list[tuple[float, int, Callable[[], None] | Waiter]] = []
-        self._over = False
-        self._threads: list[threading.Thread] = []
 
-    def monotonic(self) -> float:
-        return self._now
+def ours(site: Site) -> Middleware:
+    """Return the client stack; only chance, time and the patience are not its defaults."""
+    return client_stack(
+        site.metrics,
+        per_try_timeout=site.patience,
+        breaker=partial(quick_breaker, shared=False, clock=site.world, rng=site.chance),
+        clock=site.world,
+    )
 
-    def time(self) -> float:
-        return 1_700_000_000.0 + self._now
 
-    def sleep(self, seconds: float, /) -> None:
-        self.wait(Waiter(), seconds)
+def plain(site: Site) -> Middleware:
+    """Return three tries, one right after the other, as a loop has them."""
+    again = retry(wait=fixed(0.0), budget=_boundless(site), clock=site.world)
+    return chain(again, timeout(site.patience, clock=site.world))
 
-    def at(self, when: float, what: Callable[[], None] | Waiter) -> None:
-        """Let something happen, or somebody go on, at a time."""
-        heapq.heappush(self._due, (when, next(self._numbers), what))
 
-    def wait(self, me: Waiter, seconds: float) -> None:
-        """Wait until it is woken, or the time has passed."""
-        self.at(self._now + seconds, me)
-        self._hand_on(me)
+def jittered(site: Site) -> Middleware:
+    """Return three tries with exponential waits and full jitter, and nothing that bounds them."""
+    wait = full_jitter(0.1, 2.0)
+    again = retry(wait=wait, budget=_boundless(site), clock=site.world, rng=site.chance.uniform)
+    return chain(again, timeout(site.patience, clock=site.world))
 
-    def wake(self, waiter: Waiter) -> None:
-        self.at(self._now, waiter)
 
-    def spawn(self, run: Callable[[], None], start: float) -> None:
-        """Run a client from ``start`` on."""
-        first = Waiter()
+STACKS: Mapping[str, Stack] = {
+    "client_stack": ours,
+    "3 tries": plain,
+    "3 tries, backoff and jitter": jittered,
+}
 
-        def client() -> None:
-            try:
-                first.lock.acquire()
-                if not self._over:
-                    run()
-            except Over:
-                pass
-            self._hand_on(None)
 
-        self.at(start, first)
-        self._threads.append(threading.Thread(target=client, daemon=True))
+def _boundless(site: Site) -> Budget:
+    return Budget(ratio=100.0, floor=1e6, clock=site.world)
 
-    def run(self) -> None:
-        """Let time pass until its end."""
-        for thread in self._threads:
-            thread.start()
-        me = Waiter()
-        self.at(self._end, me)
+
+def storm(stack: Stack, weather: Weather) -> Outcome:
+    """Let it blow once."""
+    chance = random.Random(weather.seed)
+    world = World(weather.end)
+    backend = Backend(
+        world,
+        servers=round(weather.clients * weather.seconds),
+        seconds=weather.seconds,
+        backlog=weather.backlog * weather.clients // 1_000,
+    )
+    good: Counter[int] = Counter()
+    world.at(weather.fails_at, backend.fail)
+    world.at(weather.back_at, backend.come_back)
+    with _quiet(weather.seed), _metrics() as metrics:
+        site = Site(world, chance, weather.patience, metrics)
+        endpoints = [stack(site)(backend) for _ in range(weather.processes)]
+        for number in range(weather.clients):
+            endpoint = endpoints[number % weather.processes]
+            first = number / weather.clients
+            world.spawn(partial(_calls, world, endpoint, first, good), 0.0)
+        world.run()
+    seconds = range(weather.end)
+    return Outcome(
+        weather,
+        load=tuple(backend.asked[second] / weather.clients for second in seconds),
+        good=tuple(good[second] / weather.clients for second in seconds),
+    )
+
+
+def _calls(world: World, endpoint: Endpoint[int, str], first: float, good: Counter[int]) -> None:
+    unheard = Events(lambda event: None)
+    due = first
+    while True:
+        if world.monotonic() < due:
+            world.sleep(due - world.monotonic())
         try:
-            self._hand_on(me)
-        except Over:
-            self._hand_on(None)  # each that was waiting, to its end
-        for thread in self._threads:
-            thread.join()
-
-    def _hand_on(self, me: Waiter | None) -> None:
-        """Let whoever is next go on; returns when that is the one who asks."""
-        while self._due:
-            when, _, what = heapq.heappop(self._due)
-            self._now = max(self._now, when)
-            if when >= self._end:
-                self._over = True
-            if not isinstance(what, Waiter):
-                if not self._over:
-                    what()
-            elif not what.gone:
-                what.gone = True
-                if what is not me:
-                    what.lock.release()
-                    if me is None:
-                        return
-                    me.lock.acquire()
-                break
-        if me is not None and self._over:
-            raise Over
+            endpoint(Context(events=unheard), 1)
+            good[int(world.monotonic())] += 1
+        except FalconkitError:
+            pass
+        due = max(due + 1.0, world.monotonic())
 
 
-@dataclass(eq=False)
-class Request:
-    """One try, as the backend has it."""
+@contextmanager
+def _metrics() -> Iterator[Metrics]:
+    with tempfile.TemporaryDirectory() as place:
+        arena = Arena(place)
+        try:
+            yield Metrics(arena=arena)
+        finally:
+            arena.close()
 
-    caller: Waiter
-    answered: bool = False
+
+@contextmanager
+def _quiet(seed: int) -> Iterator[None]:
+    """Write no log lines, and draw what the stacks draw themselves from a seed, too."""
+    logger = logging.getLogger("falconkit.request")
+    was, state = logger.disabled, random.getstate()
+    logger.disabled = True
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        logger.disabled = was
+        random.setstate(state)
 
 
-class Backend:
-    """Serves ``servers`` requests at a time; what comes beyond them waits in a bounded backlog.
+def main() -> None:
+    """Write the chart and the table."""
+    parser = argparse.ArgumentParser(prog="benchmarks.storm", description=__doc__)
+    parser.add_argument("--seed", type=int, default=Weather().seed)
+    parser.add_argument("--clients", type=int, default=Weather().clients)
+    given = parser.parse_args()
+    weather = Weather(clients=given.clients, seed=given.seed)
+    outcomes = {name: storm(stack, weather) for name, stack in STACKS.items()}
+    CHART.write_text(chart(outcomes))
+    alone = Weather(clients=given.clients, processes=given.clients, seed=given.seed)
+    more = {"client_stack, each client in a process of its own": storm(ours, alone)}
+    print(table(outcomes | more))
 
-    It is a plain one: it serves in the order of coming, and does not know who has given up.
-    While it is down it takes requests and answers none; what was under way is lost.
-    """
 
-    idempotent = True
-
-    def __init__(self, world: World, *, servers: int, seconds: float, backlog: int) -> None:
-        self._world = world
-        self._servers = servers
-        self._seconds = seconds
-        self._backlog = backlog
-        self._queue: deque[Request] = deque()
-        self._busy = 0
-        self._life = 0
-        self._down = False
-        self.asked: Counter[int] = Counter()
-
-    def __call__(self, ctx: Context, request: object, /) -> str:
-        world = self._world
-        now = world.monotonic()
-        self.asked[int(now)] += 1
-        asked = Request(Waiter())
-        if len(self._queue) < self._backlog:
-            self._queue.append(asked)
-            self._serve()
-        world.wait(asked.caller, ctx.deadline - now)
-        if not asked.answered:
-            raise UpstreamTimeout("the backend did not answer in time", upstream="backend")
-        return "good"
-
-    def fail(self) -> None:
-        self._down = True
-        self._life += 1
-        self._busy = 0
-
-    def come_back(self) -> None:
-        self._down = False
-        self._serve()
-
-    def _serve(self) -> None:
-        while not self._down and self._busy < self._servers and self._queue:
-            self._busy += 1
-            done = partial(self._answer, self._queue.popleft(), self._life)
-            self._world.at(self._world.monotonic() + self._seconds, done)
-
-    def _answer(self, request: Request, life: int) -> None:
-        if life != self._life:
-            return
-        self._busy -= 1
-        if not request.caller.gone:
-            request.answered = True
-            self._world.wake(request.caller)
-        self._serve()
+if __name__ == "__main__":
+    main()
