@@ -284,6 +284,51 @@ class BreakerSeen(Event):
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class SheddingStarted(Event):
+    """An endpoint refuses calls that are more than it can do; told once, not for each call.
+
+    Attributes:
+        endpoint: Which.
+        cause: ``limit`` (too many in flight) or ``queue`` (waited too long in the router).
+        bound: How many calls it lets be in flight.
+    """
+
+    endpoint: str
+    cause: str
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingStopped(Event):
+    """An endpoint has refused nothing for a while.
+
+    Attributes:
+        endpoint: Which.
+        refused: Calls that it refused in all.
+        seconds: From the first of them to the last.
+    """
+
+    endpoint: str
+    refused: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack(Event):
+    """A call failed, and its caller was given something else than the failure.
+
+    Attributes:
+        endpoint: Which.
+        to: ``value``, ``function`` or ``stale``.
+        cause: The class of the failure.
+    """
+
+    endpoint: str
+    to: str
+    cause: str
+
+
 Listener = Callable[[Event], None]
 
 

@@ -15,12 +15,14 @@ from falconkit.events import (
     BreakerSeen,
     DiscoveryLost,
     Event,
+    FellBack,
     InstanceEjected,
     LabelsFolded,
     LimiterFellBack,
     Listener,
     RegistrationFailed,
     RequestStuck,
+    SheddingStarted,
     TooFewHealthy,
 )
 
@@ -34,6 +36,8 @@ _LEVELS: dict[type[Event], int] = {
     TooFewHealthy: logging.WARNING,
     RegistrationFailed: logging.WARNING,
     BreakerChanged: logging.WARNING,
+    SheddingStarted: logging.WARNING,
+    FellBack: logging.WARNING,
 }
 # By the watchdog, with the stack, which an event does not carry; by the one worker of all
 # that see a breaker's state which changed it.

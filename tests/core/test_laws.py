@@ -3,14 +3,19 @@
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.bulkhead import Bulkhead, bulkhead
 from falconkit.circuitbreaker import CircuitBreaker, guard
+from falconkit.coalesce import coalesce
 from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import chain, nop
+from falconkit.errors import Unauthenticated
+from falconkit.fallback import fallback, fallback_stale, fallback_to
 from falconkit.layers import layer
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
 from falconkit.ratelimit import TokenBucket, WindowLimiter, delay, limit
 from falconkit.retry import Budget, Threads, fixed, hedge, retry, seconds, tries
+from falconkit.shedding import AIMD, CoDel, Gradient2, Priority, shed
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_middleware import LAWS, Subject
 from falconkit.tracing import LeanTracer, SpanList, never, trace
@@ -165,6 +170,36 @@ def guarding(**config):
     return subject
 
 
+def bulkheading(arena):
+    return Subject(
+        lambda: bulkhead(4, max_wait=30.0, max_waiters=200),
+        misconfigured=[
+            lambda: bulkhead(0),
+            lambda: bulkhead(8, max_wait=-1),
+            lambda: bulkhead(Bulkhead(8), max_wait=1.0),
+        ],
+    )
+
+
+def shedding(arena):
+    return Subject(
+        lambda: shed(Gradient2(initial=200), priority=lambda *_: Priority.NORMAL, queue=CoDel()),
+        misconfigured=[
+            lambda: shed(8),
+            lambda: shed(AIMD(timeout=0)),
+            lambda: shed(priority="high"),
+        ],
+    )
+
+
+def unauthenticated(error):
+    return isinstance(error, Unauthenticated)
+
+
+def one_for_each(ctx, request):
+    return id(request)
+
+
 def stacked(arena):
     lines, clock = Lines(), ManualClock()
     metrics = Metrics(arena=arena)
@@ -209,6 +244,21 @@ subjects = {
     "hedge": hedging,
     "guard on the arena": guarding(),
     "guard of this process": guarding(shared=False),
+    "bulkhead": bulkheading,
+    "shed": shedding,
+    "fallback": lambda arena: Subject(lambda: fallback(0), once=False),
+    "fallback on some errors": lambda arena: Subject(lambda: fallback(0, when=unauthenticated)),
+    "fallback_to": lambda arena: Subject(
+        lambda: fallback_to(lambda *_: 0, when=unauthenticated),
+        misconfigured=[lambda: fallback_to(0)],
+    ),
+    "fallback_stale": lambda arena: Subject(
+        lambda: fallback_stale(key=one_for_each, when=unauthenticated),
+        misconfigured=[lambda: fallback_stale(key="id")],
+    ),
+    "coalesce": lambda arena: Subject(
+        lambda: coalesce(key=one_for_each), misconfigured=[lambda: coalesce(key="id")]
+    ),
 }
 
 

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from falconkit.context import Notes
+from falconkit.fallback.lastgood import Stale
 from falconkit.ratelimit.decision import Decision
 
 _JSON = frozenset({"application/json", "application/problem+json"})
@@ -25,6 +27,26 @@ def whole_seconds(seconds: float) -> int:
     (1, 2, 0)
     """
     return max(0, math.ceil(min(seconds, _FOREVER)))
+
+
+def note_fields(notes: Notes) -> list[tuple[str, str]]:
+    """Return the fields that tell what the concerns of a call have noted.
+
+    An old answer's is ``Age``: the seconds since it was made (RFC 9111, 5.1).
+
+    >>> notes = Notes()
+    >>> notes.leave(Stale(age=12.7))
+    >>> note_fields(notes)
+    [('Age', '12')]
+    """
+    told: list[tuple[str, str]] = []
+    decisions = notes.of(Decision)
+    if decisions:
+        told += rate_limit_fields(decisions)
+    ages = [stale.age for stale in notes.of(Stale)]
+    if ages:
+        told.append(("Age", str(int(max(ages)))))
+    return told
 
 
 def rate_limit_fields(decisions: tuple[Decision, ...]) -> list[tuple[str, str]]:

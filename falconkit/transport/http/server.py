@@ -13,7 +13,6 @@ from falconkit.context import Context, current
 from falconkit.errors import ConfigurationError
 from falconkit.layers import observers
 from falconkit.naming import name_of, named
-from falconkit.ratelimit.decision import Decision
 from falconkit.transport.http import fields, infer
 from falconkit.transport.http.answering import JSON_TYPE, checked, made, raise_failure
 from falconkit.transport.http.codec import Decode, Encode, json_decoder, json_encoder
@@ -172,7 +171,7 @@ class Server:
         bodiless = status in BODILESS
         headers.append(("X-Request-ID", ctx.request_id))
         if ctx.notes:
-            headers += fields.rate_limit_fields(ctx.notes.of(Decision))
+            headers += fields.note_fields(ctx.notes)
         whole = type(body) is bytes
         if whole and not bodiless:
             headers.append(("Content-Length", str(len(body))))  # type: ignore[arg-type]
