@@ -14,6 +14,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 
 from falconkit.errors import ConfigurationError
+from falconkit.server import response
 from falconkit.server.link import RETIRED, SERVING, link_of
 from falconkit.server.patient import PatientWorker
 from falconkit.server.served import find_app
@@ -53,6 +54,7 @@ class Worker(PatientWorker):
         # PERF: gunicorn reads some 40 settings a request by way of Config.__getattr__;
         # as plain attributes they take 17 us less (66 -> 49 for a whole request).
         self.cfg.__dict__.update((name, each.get()) for name, each in self.cfg.settings.items())
+        response.install()
         super().run()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
