@@ -130,11 +130,12 @@ class Handler(logging.Handler):
                 # It is opened anew for the next line: stdout may be another by then.
                 self._close_target()
                 written = False
-            self._stalled = not written
             if not written:
+                self._stalled = True
                 self.dropped += 1
                 self._unsaid += 1
             elif self._unsaid:
+                self._stalled = False
                 self._say_dropped()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import falcon
 
 from falconkit.clock import Clock, system_clock
-from falconkit.context import Context, Key
+from falconkit.context import Context, Key, first_context
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 
@@ -137,14 +137,11 @@ def start(trusted_hops: int = 0, *, clock: Clock = system_clock) -> Start:
         env = request.env
         path = env["PATH_INFO"]
         given = env.get("HTTP_X_REQUEST_ID")
-        ctx = Context(
+        ctx = first_context(
             env["REQUEST_METHOD"],
             path if path and path.isascii() else path_of(env),
             given if given is not None and accepted(given) else new_request_id(),
-            None,
-            None,
             address_of(env, trusted_hops) if trusted_hops else env.get("REMOTE_ADDR", ""),
-            None,
             events,
         )
         if trusted_hops and "HTTP_X_REQUEST_START" in env:

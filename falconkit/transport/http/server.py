@@ -14,10 +14,11 @@ from falconkit.errors import ConfigurationError
 from falconkit.layers import observers
 from falconkit.naming import name_of, named
 from falconkit.ratelimit.decision import Decision
-from falconkit.transport.http import fields, infer
+from falconkit.transport.http import infer
 from falconkit.transport.http.answering import JSON_TYPE, checked, made, raise_failure
 from falconkit.transport.http.codec import Decode, Encode, json_decoder, json_encoder
 from falconkit.transport.http.extractors import Extractor
+from falconkit.transport.http.fields import rate_limit_fields
 from falconkit.transport.http.host import Host, log_unknown, watching
 from falconkit.transport.http.problem import EncodeError, error_reply
 from falconkit.transport.http.reply import (
@@ -171,8 +172,9 @@ class Server:
         body = reply.body
         bodiless = status in BODILESS
         headers.append(("X-Request-ID", ctx.request_id))
-        if ctx.notes:
-            headers += fields.rate_limit_fields(ctx.notes.of(Decision))
+        decisions = ctx.notes.of(Decision)
+        if decisions:
+            headers += rate_limit_fields(decisions)
         whole = type(body) is bytes
         if whole and not bodiless:
             headers.append(("Content-Length", str(len(body))))  # type: ignore[arg-type]
