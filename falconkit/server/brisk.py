@@ -47,7 +47,7 @@ class Ended:
 
 
 class Pool:
-    """Threads that serve connections; each starts when there is work that no other would take.
+    """Threads that serve connections; they start with the first requests.
 
     PERF: a `concurrent.futures` pool makes a future with its lock and condition
     for each request: 10 us more a request.
@@ -88,6 +88,9 @@ class Calls(PollableMethodQueue):  # type: ignore[misc]
     def defer(self, callback: Callable[..., Any], *args: Any) -> None:
         """Have the main loop call ``callback``. By any thread, or a signal's handler."""
         self._queue.put((callback, args))
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._woken:
             self._woken = True
             with suppress(OSError):
@@ -99,9 +102,13 @@ class Calls(PollableMethodQueue):  # type: ignore[misc]
             os.read(self._read_fd, 4096)
         # In this order: who comes after it writes a byte, who came before is served below.
         self._woken = False
-        for _ in range(self._queue.qsize()):
-            callback, args = self._queue.get_nowait()
-            callback(*args)
+        try:
+            for _ in range(self._queue.qsize()):
+                callback, args = self._queue.get_nowait()
+                callback(*args)
+        finally:
+            if not self._queue.empty():
+                self._wake()
 
 
 class BriskWorker(ThreadWorker):  # type: ignore[misc]
