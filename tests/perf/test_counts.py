@@ -21,11 +21,11 @@ OLDER = sys.version_info[:2] == (3, 11)
 # Calls of functions in Python and C, and instructions of CPython 3.11, which other versions
 # have others of.
 BOUNDS = {
-    "a request": (91, 1430),
-    "log": (23, 405),
+    "a request": (90, 1420),
+    "log": (23, 400),
     "measure": (11, 222),
     "limit": (14, 290),
-    "log, measure and limit": (38, 760),
+    "log, measure and limit": (38, 755),
     "a context and its endpoint": (5, 80),
     "a decision": (6, 172),
     "a line's text": (4, 62),

@@ -91,7 +91,14 @@ class Request(falcon.Request):
             if self.limits is None:
                 self.limits = BodyLimits()
             length = self._length()
-            body = self._body = b"" if length == 0 else self._timed(length)
+            connection = self.env.get("gunicorn.socket")
+            if length == 0:
+                body = b""
+            elif connection is None:
+                body = self._read(length)
+            else:
+                body = self._timed(length, connection)
+            self._body = body
         return body
 
     def has_body(self) -> bool:
@@ -124,10 +131,7 @@ class Request(falcon.Request):
             raise BodyTooLarge(self.limits.max_body)
         raise DecodeError(f"the Content-Length {announced[:32]!r} is not a number")
 
-    def _timed(self, length: int | None) -> bytes:
-        connection = self.env.get("gunicorn.socket")
-        if connection is None:
-            return self._read(length)
+    def _timed(self, length: int | None, connection: Any) -> bytes:
         cutoff = self.limits.cutoff
         cutoff.guard(connection)
         try:
@@ -152,11 +156,13 @@ class Request(falcon.Request):
                 body = _all_of(read, body, most)
         except Exception as ex:
             raise self._broken(ex, length) from ex
-        if length is None and len(body) > self.limits.max_body:
+        if len(body) == length:
+            return body
+        if length is not None:
+            raise self._broken(OSError(), length)
+        if len(body) > self.limits.max_body:
             self.unfinished = True
             raise BodyTooLarge(self.limits.max_body)
-        if length is not None and len(body) < length:
-            raise self._broken(OSError(), length)
         return body
 
     def _broken(self, cause: Exception, length: int | None) -> DecodeError:
