@@ -20,7 +20,7 @@ from benchmarks.section import Found, Table
 
 PARTS = {
     "in-process": ("benchmarks.in_process", "In process", 150),
-    "under-load": ("benchmarks.under_load", "Under load", 420),
+    "under-load": ("benchmarks.under_load", "Under load", 540),
     "scale": ("benchmarks.scale", "Scale", 300),
     "neighbour": ("benchmarks.neighbour", "Neighbours", 120),
     "logs": ("benchmarks.logs", "Logs", 90),

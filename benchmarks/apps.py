@@ -5,6 +5,8 @@ memory: a file or Redis would be measured in place of the toolkit. ``bare`` is w
 ratio is taken against: Falcon, ``req.media`` and ``resp.media``, and nothing else.
 """
 
+from typing import Any
+
 import falcon
 import msgspec
 
@@ -22,7 +24,7 @@ NO_LIMIT = "1000000/second"
 """A rate that no load generator meets: each call is decided, and let through."""
 
 
-def build_full(*inside_log: Middleware, **of_app: object) -> http.App:
+def build_full(*inside_log: Middleware, **of_app: Any) -> http.App:
     """Wire the counter up as `example_counter.app` does.
 
     Args:
@@ -68,9 +70,9 @@ class Typed:
         resp.data = self.encode(transport.Amount(self.total))
 
 
-def build_bare(resource: object) -> falcon.App:
+def build_bare(resource: object) -> falcon.App[Any, Any]:
     """Return Falcon with one route, and nothing else."""
-    app = falcon.App()
+    app: falcon.App[Any, Any] = falcon.App()
     app.add_route("/add", resource)
     return app
 

@@ -70,6 +70,14 @@ GOALS = (
         "call; then the arena's lock and three clock readings a layer.",
     ),
     Goal(
+        "what the middlewares add / what Go-kit's whole stack adds to net/http under load",
+        "< 0.5",
+        "added / gokit's stack",
+        "{:.2f}",
+        _most(0.5),
+        "As above.",
+    ),
+    Goal(
         "what the middlewares add / what Go-kit's own add in Go",
         "< 0.5",
         "added / gokit added",
@@ -160,6 +168,11 @@ def table(facts: dict[str, float]) -> Table:
     known = dict(facts)
     if "added" in facts and "gokit added" in facts:
         known["added / gokit added"] = facts["added"] / facts["gokit added"]
+    try:
+        rates = facts["rate of Go-kit's full stack"], facts["rate of Go's net/http alone"]
+        known["added / gokit's stack"] = facts["added"] / (1e6 / rates[0] - 1e6 / rates[1])
+    except (KeyError, ZeroDivisionError):
+        pass
     reached = Table(
         "What was to be reached", ["measure", "reach", "here", "reached", "what bounds it"]
     )

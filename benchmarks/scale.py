@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ def _workers(found: Found, quick: bool) -> None:
     for what, work in kinds.items():
         rates = in_turn(
             {
-                "one": lambda work=work: _rate(work, 1, True, seconds),
-                "shared": lambda work=work: _rate(work, 2, True, seconds),
-                "apart": lambda work=work: _rate(work, 2, False, seconds),
+                "one": partial(_rate, work, 1, True, seconds),
+                "shared": partial(_rate, work, 2, True, seconds),
+                "apart": partial(_rate, work, 2, False, seconds),
             },
             rounds,
         )
@@ -74,10 +75,10 @@ def _workers(found: Found, quick: bool) -> None:
             "under gunicorn is not measured here."
         )
         return
-    _under_gunicorn(found, rounds, 2 * seconds)
+    _under_gunicorn(found, rounds, 2)
 
 
-def _under_gunicorn(found: Found, rounds: int, seconds: float) -> None:
+def _under_gunicorn(found: Found, rounds: int, seconds: int) -> None:
     have = sorted(os.sched_getaffinity(0))
     core, load_core = f"{have[0]},{have[1]}", cores()[1]
     servers = {}
@@ -86,10 +87,10 @@ def _under_gunicorn(found: Found, rounds: int, seconds: float) -> None:
         try:
             for workers in (1, 2):
                 argv = gunicorn("benchmarks.apps:full", ours=True, workers=workers)
-                servers[workers] = Server(argv, core=core, **env)
+                servers[workers] = Server(argv, core=core, env=env)
             rates = in_turn(
                 {
-                    str(workers): lambda server=server: wrk(server.port, load_core, seconds, 32)
+                    str(workers): partial(wrk, server.port, load_core, seconds, 32)
                     for workers, server in servers.items()
                 },
                 rounds,
@@ -212,8 +213,7 @@ def _storages(found: Found, quick: bool) -> None:
         if url is not None:
             buckets["`redis://`, on loopback"] = TokenBucket(rate, storage=url)
         figures = {
-            name: micros(lambda bucket=bucket: bucket.take("add"), calls)
-            for name, bucket in buckets.items()
+            name: micros(partial(bucket.take, "add"), calls) for name, bucket in buckets.items()
         }
         in_turn(figures, 1)
         seen = in_turn(figures, rounds)

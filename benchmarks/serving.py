@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.section import ROOT
@@ -70,7 +70,9 @@ class Server:
         NotStarted: It does not answer ``POST /add``.
     """
 
-    def __init__(self, argv: list[str], *, core: str, reads_log: bool = False, **env: str) -> None:
+    def __init__(
+        self, argv: list[str], *, core: str, reads_log: bool = False, env: Mapping[str, str]
+    ) -> None:
         self.port = free_port()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         argv = pinned(core, [each.replace("{port}", str(self.port)) for each in argv])
@@ -78,7 +80,7 @@ class Server:
             self._process = subprocess.Popen(
                 argv,
                 cwd=ROOT,
-                env=os.environ | env,
+                env=os.environ | dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if reads_log else subprocess.DEVNULL,
                 stderr=self._said,
@@ -118,6 +120,16 @@ class Server:
             connection.request("POST", "/add", BODY, HEADERS)
             return connection.getresponse().status
 
+    def cpu(self) -> float:
+        """Return the seconds of processor time that it and its workers have used."""
+        pids, ticks = [self._process.pid], 0
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         """End it, all of it."""
         with contextlib.suppress(ProcessLookupError):
@@ -140,16 +152,26 @@ def granian(app: str) -> list[str]:
     """Return Granian's command."""
     script = str(Path(sys.executable).with_name("granian"))
     args = "--interface wsgi --host 127.0.0.1 --port {port} --workers 1 --blocking-threads 1"
-    return [sys.executable, script, *args.split(), "--no-ws", "--log-level", "error", app]
+    return [
+        sys.executable,
+        script,
+        *args.split(),
+        "--no-ws",
+        "--runtime-mode",
+        "st",
+        "--log-level",
+        "error",
+        app,
+    ]
 
 
-def wrk(port: int, core: str, seconds: float, connections: int = 8) -> float:
+def wrk(port: int, core: str, seconds: int, connections: int = 8) -> float:
     """Return the requests a second that ``wrk`` gets answered.
 
     Raises:
         RuntimeError: Some answers were no successes, so that the figure means nothing.
     """
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
     command += ["-s", str(ROOT / "benchmarks/post.lua"), f"http://127.0.0.1:{port}/add"]
     done = subprocess.run(
         pinned(core, command), capture_output=True, text=True, timeout=seconds + 30, check=True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable
+import subprocess
 from dataclasses import dataclass, field
 
-from benchmarks.measure import Spread, in_turn, ratio
+from benchmarks.measure import Spread, ratio
 from benchmarks.section import Found, Table
 from benchmarks.serving import (
     NotStarted,
@@ -24,6 +24,8 @@ PYTHON_PARSER = ("--http-parser", "python")
 C_PARSER = ("--http-parser", "fast")
 BARE = "bare Falcon"
 FULL = "full stack"
+GOKIT = "Go-kit's full stack"
+OURS = "falconkit's settings"
 
 
 @dataclass
@@ -34,7 +36,6 @@ class Peer:
     argv: list[str]
     beside: str
     reads_log: bool = False
-    env: dict[str, str] = field(default_factory=dict)
 
 
 def peers() -> list[Peer]:
@@ -66,71 +67,127 @@ def peers() -> list[Peer]:
             Peer("full stack, C parser", gunicorn(full, *c, ours=True), BARE),
         ]
     found += [
-        Peer("full stack under Granian", granian(full), "Go-kit's full stack"),
-        Peer("bare Falcon under Granian", granian(bare), "Go-kit's full stack"),
+        Peer("full stack under Granian", granian(full), GOKIT),
+        Peer("bare Falcon under Granian", granian(bare), GOKIT),
     ]
     gokit = gokit_binary()
     if gokit is not None:
         served = ["-addr", "127.0.0.1:{port}", "-serve"]
         found += [
-            Peer("Go-kit's full stack", [gokit, *served, "full"], "Go-kit's full stack"),
-            Peer("Go's net/http alone", [gokit, *served, "bare"], "Go-kit's full stack"),
+            Peer(GOKIT, [gokit, *served, "full"], GOKIT),
+            Peer("Go's net/http alone", [gokit, *served, "bare"], GOKIT),
         ]
+    return found
+
+
+def settings() -> list[Peer]:
+    """Return the full stack with one setting of gunicorn's changed in each."""
+    full = "benchmarks.apps:full"
+    changes = {
+        OURS: (),
+        "gunicorn's own gthread worker": ("--worker-class", "gthread"),
+        "sync worker": ("--worker-class", "sync"),
+        "1 thread": ("--threads", "1"),
+        "2 threads": ("--threads", "2"),
+        "8 threads": ("--threads", "8"),
+        "no kept connections": ("--keep-alive", "0"),
+        "heartbeat file on the disk": ("--worker-tmp-dir", "/tmp"),
+        "max_requests": ("--max-requests", "1000000000"),
+        "reuse_port": ("--reuse-port",),
+        "preload_app": ("--preload",),
+        "100 connections at most": ("--worker-connections", "100"),
+        "small limits of the head": ("--limit-request-fields", "20"),
+    }
+    found = [
+        Peer(name, gunicorn(full, *PYTHON_PARSER, *args, ours=True), OURS)
+        for name, args in changes.items()
+    ]
+    if importlib.util.find_spec("gunicorn_h1c") is not None:
+        found.append(Peer("C parser", gunicorn(full, *C_PARSER, ours=True), OURS))
     return found
 
 
 def main(quick: bool) -> Found:
     """Start all, and load one after the other, round after round."""
-    rounds, seconds = (2, 1.0) if quick else (7, 2.0)
-    table = Table("Requests a second, one core", ["app", "requests a second", "beside", "ratio"])
-    found = Found([table])
+    found = Found()
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
-        table.notes.append("wrk or taskset is not on this machine: nothing was measured.")
+        why = "wrk or taskset is not on this machine"
+        found.tables.append(Table("Requests a second, one core", ["not measured"], [[why]]))
         return found
-    server_core, load_core = cores()
-    with statsd_sink() as sink:
-        rates, failed = _loaded(peers(), server_core, load_core, sink, rounds, seconds)
-    for peer in peers():
-        if peer.name in failed:
-            table.rows.append([peer.name, f"not measured: {failed[peer.name]}", "", ""])
-            continue
-        beside = rates.get(peer.beside)
-        shown = "" if beside is None else ratio(rates[peer.name], beside).text(2)
-        table.rows.append([peer.name, Spread.of(rates[peer.name]).text(0), peer.beside, shown])
+    rounds, seconds = (2, 1) if quick else (7, 2)
+    rates = _table(found, "Requests a second, one core", peers(), rounds, seconds)
     _facts(found, rates)
-    table.notes.append(
-        f"wrk with 8 kept connections on core {load_core}, the server on core {server_core}; "
-        f"{rounds} rounds of {seconds:g} s each, in turn. One worker; under gunicorn 4 threads."
-    )
+    _table(found, "What a setting of gunicorn's does", settings(), *((1, 1) if quick else (5, 1)))
     return found
 
 
-def _loaded(
-    wanted: list[Peer], server_core: str, load_core: str, sink: int, rounds: int, seconds: float
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    failed: dict[str, str] = {}
+@dataclass
+class Seen:
+    """What came of a peer: a figure a round, or why there is none."""
+
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    failed: str = ""
+
+
+def _table(
+    found: Found, title: str, wanted: list[Peer], rounds: int, seconds: int
+) -> dict[str, list[float]]:
+    server_core, load_core = cores()
+    seen = {peer.name: Seen() for peer in wanted}
+    with statsd_sink() as sink:
+        _load(wanted, seen, server_core, load_core, sink, rounds, seconds)
+    rates = {name: each.rates for name, each in seen.items() if each.rates and not each.failed}
+    table = Table(title, ["app", "requests a second", "CPU, µs a request", "ratio", "to"])
+    for peer in wanted:
+        if peer.name not in rates:
+            table.rows.append([peer.name, f"not measured: {seen[peer.name].failed}", "", "", ""])
+            continue
+        beside = rates.get(peer.beside)
+        shown = "" if beside is None else ratio(rates[peer.name], beside).text(2)
+        cpu = Spread.of(seen[peer.name].cpu).text(0)
+        table.rows.append([peer.name, Spread.of(rates[peer.name]).text(0), cpu, shown, peer.beside])
+    table.notes.append(
+        f"wrk with 8 kept connections on core {load_core}, the server on core {server_core}; "
+        f"{rounds} rounds of {seconds} s, in turn. One worker; under gunicorn 4 threads. The "
+        "processor's time is the server's own, the kernel's part of it included."
+    )
+    found.tables.append(table)
+    return rates
+
+
+def _load(
+    wanted: list[Peer],
+    seen: dict[str, Seen],
+    server_core: str,
+    load_core: str,
+    sink: int,
+    rounds: int,
+    seconds: int,
+) -> None:
+    env = {"STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(sink), "WEB_CONCURRENCY": "1"}
     servers: dict[str, Server] = {}
-    common = {"STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(sink), "WEB_CONCURRENCY": "1"}
     try:
         for peer in wanted:
             try:
                 servers[peer.name] = Server(
-                    peer.argv, core=server_core, reads_log=peer.reads_log, **common, **peer.env
+                    peer.argv, core=server_core, reads_log=peer.reads_log, env=env
                 )
             except NotStarted as ex:
-                failed[peer.name] = str(ex)
-
-        def loading(name: str) -> Callable[[], float]:
-            return lambda: wrk(servers[name].port, load_core, seconds)
-
-        for name in [*servers]:
-            try:
-                wrk(servers[name].port, load_core, 0.5)
-            except Exception as ex:
-                failed[name] = str(ex)
-        return in_turn(
-            {name: loading(name) for name in servers if name not in failed}, rounds
-        ), failed
+                seen[peer.name].failed = str(ex)
+        for number in range(rounds + 1):
+            for name, server in servers.items():
+                if seen[name].failed:
+                    continue
+                before = server.cpu()
+                try:
+                    rate = wrk(server.port, load_core, seconds if number else 1)
+                except (RuntimeError, subprocess.SubprocessError) as ex:
+                    seen[name].failed = str(ex)
+                    continue
+                if number:  # the first round warms up
+                    seen[name].rates.append(rate)
+                    seen[name].cpu.append((server.cpu() - before) / (rate * seconds) * 1e6)
     finally:
         for server in servers.values():
             server.close()
@@ -139,7 +196,7 @@ def _loaded(
 def _facts(found: Found, rates: dict[str, list[float]]) -> None:
     for name, values in rates.items():
         found.facts[f"rate of {name}"] = Spread.of(values).median
-        for other in (BARE, "Go-kit's full stack", "bare Falcon, C parser"):
+        for other in (BARE, GOKIT):
             if other in rates:
                 each = ratio(values, rates[other])
                 found.facts[f"{name} / {other}"] = each.median
