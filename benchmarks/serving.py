@@ -63,7 +63,7 @@ class Server:
     Args:
         argv: Its command; ``{port}`` stands for where it listens.
         core: Where it runs.
-        reads_log: True to give it a pipe as its output, and to read that.
+        log: Where its output goes: ``null``, or a pipe that is ``read`` or ``unread``.
         env: Beside this process' environment.
 
     Raises:
@@ -71,7 +71,7 @@ class Server:
     """
 
     def __init__(
-        self, argv: list[str], *, core: str, reads_log: bool = False, env: Mapping[str, str]
+        self, argv: list[str], *, core: str, log: str = "null", env: Mapping[str, str]
     ) -> None:
         self.port = free_port()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
@@ -82,13 +82,13 @@ class Server:
                 cwd=ROOT,
                 env=os.environ | dict(env),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if reads_log else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if log == "null" else subprocess.PIPE,
                 stderr=self._said,
                 start_new_session=True,
             )
         except OSError as ex:
             raise NotStarted(f"{argv[3]}: {ex.strerror}") from ex
-        if reads_log:
+        if log == "read":
             threading.Thread(target=self._read, daemon=True).start()
         try:
             self._await()

@@ -35,24 +35,26 @@ class Peer:
     name: str
     argv: list[str]
     beside: str
-    reads_log: bool = False
+    log: str = "null"
 
 
 def peers() -> list[Peer]:
     """Return what is measured, what is compared to what next to each other."""
     bare, full, msgspec = (f"benchmarks.apps:{name}" for name in ("bare", "full", "bare_msgspec"))
     python, c = PYTHON_PARSER, C_PARSER
+    served = gunicorn(full, *python, ours=True)
     found = [
         Peer(BARE, gunicorn(bare, *python), BARE),
-        Peer(FULL, gunicorn(full, *python, ours=True), BARE),
+        Peer(FULL, served, BARE),
         Peer("the same libraries by hand", gunicorn("benchmarks.peers.naive:app", *python), BARE),
         Peer(
             "Flask with Flask-Limiter",
             gunicorn("benchmarks.peers.flask_counter:app", *python),
             BARE,
         ),
-        Peer(
-            "full stack, log to a pipe that is read", gunicorn(full, *python, ours=True), BARE, True
+        *(
+            Peer(f"full stack, log to a pipe that is {how}", served, BARE, how)
+            for how in ("read", "unread")
         ),
         Peer("bare Falcon, falconkit's settings", gunicorn(bare, *python, ours=True), BARE),
         Peer("full stack, gunicorn's defaults", gunicorn(full, *python), BARE),
@@ -170,9 +172,7 @@ def _load(
     try:
         for peer in wanted:
             try:
-                servers[peer.name] = Server(
-                    peer.argv, core=server_core, reads_log=peer.reads_log, env=env
-                )
+                servers[peer.name] = Server(peer.argv, core=server_core, log=peer.log, env=env)
             except NotStarted as ex:
                 seen[peer.name].failed = str(ex)
         for number in range(rounds + 1):
