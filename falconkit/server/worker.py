@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import signal
 import socket
@@ -55,6 +56,10 @@ class Worker(PatientWorker):
         # as plain attributes they take 17 us less (66 -> 49 for a whole request).
         self.cfg.__dict__.update((name, each.get()) for name, each in self.cfg.settings.items())
         response.install()
+        # PERF: what is loaded by now stays for good. When Python's collector looks at all of
+        # it once more it stops every thread for 7-14 ms; at what came since, for under 2.
+        gc.collect()
+        gc.freeze()
         super().run()
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -50,6 +50,11 @@ def test_full_is_served_with_everything_as_deployed() -> None:
         assert json.loads(page)["request.count"] == 3
 
 
+def test_a_worker_keeps_what_it_has_loaded_out_of_the_collector_s_sight() -> None:
+    with Gunicorn("tests.perf.frozen:app", cwd=ROOT, ready="/") as server:
+        assert int(server.get("/")[2]) > 10_000
+
+
 def test_bare_is_falcon_alone() -> None:
     with Gunicorn("benchmarks.apps:bare", cwd=ROOT, ready=None) as server:
         assert call(server.port, request())[::2] == (200, b'{"v": 1}')

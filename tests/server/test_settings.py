@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 
 import pytest
 
@@ -11,6 +12,8 @@ MODULE = "falconkit.server.gunicorn"
 
 @pytest.fixture
 def settings(monkeypatch):
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)  # where a test of the docs has been
+
     def read(**env: str):
         for name in ("PORT", "WEB_CONCURRENCY", "DYNO", "TRUSTED_HOPS", "DRAIN_SECONDS"):
             monkeypatch.delenv(name, raising=False)
