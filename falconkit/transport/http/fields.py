@@ -37,8 +37,8 @@ def rate_limit_fields(decisions: tuple[Decision, ...]) -> list[tuple[str, str]]:
     >>> rate_limit_fields((Decision(True, 5, 4, 0.0, 1.5, "per caller", 10.0),))
     [('RateLimit-Policy', '"per caller";q=5;w=10'), ('RateLimit', '"per caller";r=4;t=2')]
     """
-    # PERF: 0.4 us for the usual single decision, on every answer of a limited
-    # endpoint; the policy, which stays the same, would be 1.2 more.
+    # PERF: 0.46 us for the usual single decision, on every answer of a limited
+    # endpoint; the policy, which stays the same, would be 2.3 more.
     if len(decisions) == 1:
         _, limit, remaining, _, reset_after, policy, window = decisions[0]
         name, shown = _policy(policy, limit, window)

@@ -44,7 +44,7 @@ class Answer(Generic[T]):
 class Reply(msgspec.Struct, eq=False):
     """Status, headers and body, ready for the wire: what an encoder may return.
 
-    PERF: a Struct is filled in C: 0.07 us, a plain class with slots 0.2.
+    PERF: a Struct is filled in C: 0.04 us, a plain class with slots 0.11.
 
     Attributes:
         status: The HTTP status.
