@@ -143,8 +143,9 @@ class Notes:
         # PERF: 0.1 us for the usual single note or none, 0.3 by the generator.
         if len(left) == 1:
             note, who = left[0]
-            about = by is None or who is None or who is by
-            return (note,) if about and isinstance(note, kind) else ()
+            if not isinstance(note, kind):
+                return ()
+            return (note,) if who is by or by is None or who is None else ()
         return tuple(
             note
             for note, who in left
