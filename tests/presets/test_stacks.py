@@ -362,3 +362,20 @@ def test_around_a_balancer_the_next_try_asks_another_instance(metrics, lines, sp
     assert guards[alive].status()["failures"] == 0
     assert guards[dead].status()["failures"] >= 1
     assert {span.kind for span in spans} == {"local", "client"}
+
+
+def test_what_one_client_of_an_address_found_out_the_others_know(metrics, arena, lines):
+    clock = ManualClock()
+
+    def breaker(name):
+        return CircuitBreaker(name, failures_in_a_row=1, arena=arena, clock=clock)
+
+    with Peer() as peer:
+        url = peer.url
+    stack = client_stack(metrics, breaker=breaker, clock=clock)
+    read, write = (Client(method, url + "/users", clock=clock) for method in ("GET", "POST"))
+    with pytest.raises(CircuitOpen):
+        stack(read)(Context(), {})  # the first of its tries opens it
+    with pytest.raises(CircuitOpen):
+        stack(write)(Context(), {})
+    assert tried(metrics) == {"refused": 2}
