@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
-from falconkit.metrics.sample import Sample
+from falconkit.metrics.sample import Kind, Sample
+
+Check = Callable[[Kind, str, tuple[str, ...]], None]
+"""Takes a metric's kind, name and label names, and raises ConfigurationError if it must."""
 
 
 class Backend(Protocol):
@@ -26,3 +29,15 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what it holds; a later `send` opens it anew."""
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A backend that cannot carry every metric, and says so when the metric is made."""
+
+    def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
+        """Refuse a metric that could be sent only in part.
+
+        Raises:
+            ConfigurationError: A name or a label cannot be carried.
+        """

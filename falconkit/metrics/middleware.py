@@ -24,7 +24,7 @@ from falconkit.naming import name_of
 _MOST_TYPES = 256
 
 
-def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
+def measure(metrics: Metrics, *, slow: float = 0.1, clock: Clock | None = None) -> Middleware:
     """Count calls by outcome, errors by kind, seconds, and calls in flight.
 
     Place it outside of what refuses, so that refused calls are counted too.
@@ -46,24 +46,27 @@ def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
     Args:
         metrics: Where it is counted, as ``request.count``, ``request.errors``,
             ``request.seconds`` and ``request.in_flight``.
+        slow: Seconds from which on a call's trace is remembered, the last one of each
+            power of two, as an exemplar for whoever shows them.
         clock: Whose seconds they are; the one of ``metrics`` when None.
 
     Raises:
-        ConfigurationError: ``metrics`` is none.
+        ConfigurationError: ``metrics`` is none, or ``slow`` is not over 0.
     """
-    if not isinstance(metrics, Metrics):
-        raise ConfigurationError(f"measure() counts in a Metrics, got {metrics!r}")
+    _check(metrics, slow)
     count = metrics.counter("request.count", ("endpoint", "outcome"))
     errors = metrics.counter("request.errors", ("endpoint", "kind"))
     seconds = metrics.histogram("request.seconds", ("endpoint",))
     in_flight = metrics.gauge("request.in_flight", ("endpoint",))
     now = (metrics.clock if clock is None else clock).monotonic
+    remember = metrics.exemplars.keep
 
     @layer("measure", observes=True)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         name = name_of(next)
         ok = count.labels(name, "ok")
-        observe = seconds.labels(name).observe
+        taken = seconds.labels(name)
+        observe = taken.observe
         flying = in_flight.labels(name)
         plain: set[type] = set()
 
@@ -93,8 +96,11 @@ def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
                 record(error)
                 raise
             finally:
-                observe(now() - started)
+                took = now() - started
+                observe(took)
                 now_flying[0] -= 1.0
+                if took >= slow:
+                    remember(taken.key, took, ctx.span)
             if type(result) in plain:
                 well = ok.store.cells or _opened(ok.store)
                 well[0] += 1.0
@@ -105,6 +111,13 @@ def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
         return call
 
     return wrap
+
+
+def _check(metrics: object, slow: float) -> None:
+    if not isinstance(metrics, Metrics):
+        raise ConfigurationError(f"measure() counts in a Metrics, got {metrics!r}")
+    if not slow > 0:
+        raise ConfigurationError(f"measure(slow=) is seconds over 0, got {slow!r}")
 
 
 def _opened(store: Store) -> memoryview[float]:

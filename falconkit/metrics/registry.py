@@ -14,8 +14,9 @@ from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events, LabelsFolded
-from falconkit.metrics.backend import Backend
+from falconkit.metrics.backend import Backend, Check, Choosy
 from falconkit.metrics.delivery import Delivery, tell
+from falconkit.metrics.exemplars import Exemplars
 from falconkit.metrics.instruments import Counter, Gauge, Histogram, Instrument
 from falconkit.metrics.sample import GAUGE, Sample, SeriesKey, check_metric, decode, merged
 from falconkit.metrics.series import Store
@@ -33,6 +34,7 @@ class Metrics:
     Attributes:
         events: Hears `LabelsFolded` and `BackendFailed`.
         clock: What `measure` takes its seconds from.
+        exemplars: The traces of slow calls that this process remembers.
 
     >>> metrics = Metrics(arena=Arena("run"))
     >>> jobs = metrics.counter("jobs.done", ("queue",))
@@ -65,9 +67,11 @@ class Metrics:
             raise ConfigurationError(f"max_series is at least 1, got {max_series}")
         self.events = Events() if events is None else events
         self.clock = clock
+        self.exemplars = Exemplars(clock)
         self._max_series = max_series
         self._slots = (default_arena() if arena is None else arena).slots("metrics")
         self._instruments: dict[str, Instrument[Any]] = {}
+        self._checks: list[Check] = []
         self._lock = threading.Lock()
         self._told: set[str] = set()
         self._decode = lru_cache(maxsize=65536)(decode)
@@ -123,6 +127,8 @@ class Metrics:
         with self._lock:
             found = self._instruments.get(name)
             if found is None:
+                for check in self._checks:
+                    check(kind.kind, name, labels)
                 found = self._instruments[name] = kind(
                     self, name, labels, unit=unit, max_series=self._max_series
                 )
@@ -132,6 +138,11 @@ class Metrics:
                 f"{found.unit!r} already; it cannot be a {kind.kind} with {labels}, {unit!r} too"
             )
         return found
+
+    def knows(self, key: SeriesKey) -> bool:
+        """Tell whether this process has the metric, of that kind and unit."""
+        found = self._instruments.get(key.name)
+        return found is not None and (found.kind, found.unit) == (key.kind, key.unit)
 
     def read(self) -> list[Sample]:
         """Return every series of every worker of this host, since the arena was made.
@@ -143,8 +154,26 @@ class Metrics:
         return [found[key] for key in sorted(found)]
 
     def add_backend(self, backend: Backend) -> None:
-        """Send to ``backend`` too; do it before the server forks or just after, once."""
+        """Send to ``backend`` too; do it before the server forks or just after, once.
+
+        Raises:
+            ConfigurationError: It cannot carry a metric that exists; one that is made
+                later raises then.
+        """
+        if isinstance(backend, Choosy):
+            self.add_check(backend.check)
         self._delivery.add(backend)
+
+    def add_check(self, check: Check) -> None:
+        """Let ``check`` refuse metrics: those that exist now, others when they are made.
+
+        Raises:
+            ConfigurationError: It refuses one that exists.
+        """
+        with self._lock:
+            for each in self._instruments.values():
+                check(each.kind, each.name, each.label_names)
+            self._checks.append(check)
 
     def flush(self) -> None:
         """Send what is unsent, now, in this thread. Never raises."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
+from falconkit.debug.scrape import Exposed, Scrape
 from falconkit.debug.traces import Traces
 from falconkit.debug.vars import Vars
 from falconkit.endpoint import Middleware, chain
@@ -33,6 +34,8 @@ def app(
     tracer: Tracer | None = None,
     traces: TraceRing | None = None,
     debug_vars: str | None = None,
+    prometheus: Exposed | None = None,
+    metrics_page: str | None = None,
     arena: Arena | None = None,
     clock: Clock = system_clock,
     **falcon_s: Any,
@@ -49,6 +52,10 @@ def app(
         traces: What ``/debug/traces`` draws: a reporter of the tracer's.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
+        prometheus: What Prometheus reads at ``/metrics``, see
+            `falconkit.metrics.prometheus.Prometheus`; there is no such page when None.
+        metrics_page: ``open`` to all or ``closed`` to all but this machine; as
+            ``/debug/vars`` is when None.
         arena: Whose state ``/debug/vars`` shows; the process's own when None.
         clock: What tells the time.
         **falcon_s: What `falcon.App` takes: ``middleware``, ``cors_enable``.
@@ -58,8 +65,10 @@ def app(
     """
     settings = Settings.from_env() if settings is None else settings
     debug_vars = settings.debug_vars if debug_vars is None else debug_vars
-    if debug_vars not in ("open", "closed"):
-        raise ConfigurationError(f"DEBUG_VARS={debug_vars!r}: give 'open' or 'closed'")
+    metrics_page = debug_vars if metrics_page is None else metrics_page
+    for name, page in (("DEBUG_VARS", debug_vars), ("metrics_page", metrics_page)):
+        if page not in ("open", "closed"):
+            raise ConfigurationError(f"{name}={page!r}: give 'open' or 'closed'")
     events = Events(log_events(clock=clock))
     if metrics is None:
         metrics = Metrics(arena=arena, events=events, clock=clock)
@@ -92,6 +101,8 @@ def app(
     made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
     if traces is not None:
         made.add_route("/debug/traces", Traces(traces.read, everybody=debug_vars == "open"))
+    if prometheus is not None:
+        made.add_route("/metrics", Scrape(prometheus, everybody=metrics_page == "open"))
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
