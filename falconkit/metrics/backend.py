@@ -32,6 +32,32 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class TotalBackend(Protocol):
+    """Where totals are shown instead: of a receiver that keeps one value for each instant.
+
+    Such a receiver cannot add up what several workers send. So it is given what the whole
+    host amounts to, by one worker an interval, whichever is first.
+    """
+
+    name: str
+    """For the log line and the event when it fails."""
+
+    interval: float
+    """Seconds between two calls of `show` on one host."""
+
+    def show(self, samples: Sequence[Sample], lately: Sequence[Sample], /) -> None:
+        """Show what is.
+
+        Args:
+            samples: What each series amounts to since the arena was made.
+            lately: The same since the last call that returned, in whichever worker.
+        """
+
+    def close(self) -> None:
+        """Give back what it holds; a later `show` opens it anew."""
+
+
+@runtime_checkable
 class Choosy(Protocol):
     """A backend that cannot carry every metric, and says so when the metric is made."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
+import socket
+import struct
 import subprocess
 import tempfile
 import urllib.parse
@@ -88,3 +91,131 @@ def promtool(text: str) -> str:
     )
     said = (done.stdout + done.stderr).decode()
     return said or ("" if done.returncode == 0 else f"exit {done.returncode}")
+
+
+class Carbon:
+    """A carbon-cache: what it has, written or not."""
+
+    def __init__(self, folder: Path, line: int, pickled: int, query: int) -> None:
+        self.ports = {"plaintext": line, "pickle": pickled}
+        self._whisper, self._query = folder / "storage" / "whisper", query
+
+    def points(self, path: str) -> dict[int, float]:
+        """Return what is known of a path, by Unix time."""
+        # Asked in this order, lest a point be seen in neither while it is being written.
+        cached = self._cached(path)
+        return self._written(path) | cached
+
+    def paths(self) -> set[str]:
+        """Return the paths that have been written."""
+        found = (each.relative_to(self._whisper) for each in self._whisper.rglob("*.wsp"))
+        return {".".join(each.with_suffix("").parts) for each in found}
+
+    def _cached(self, path: str) -> dict[int, float]:
+        question = pickle.dumps({"type": "cache-query", "metric": path}, protocol=2)
+        with socket.create_connection(("127.0.0.1", self._query), timeout=20) as connection:
+            connection.sendall(struct.pack("!L", len(question)) + question)
+            with connection.makefile("rb") as answer:
+                (length,) = struct.unpack("!L", answer.read(4))
+                return dict(pickle.loads(answer.read(length))["datapoints"])
+
+    def _written(self, path: str) -> dict[int, float]:
+        file = self._whisper.joinpath(*path.split(".")).with_suffix(".wsp")
+        try:
+            data = file.read_bytes()
+        except FileNotFoundError:
+            return {}
+        # One archive: see the retentions below.
+        at, _, points = struct.unpack_from("!3L", data, 16)
+        found = (struct.unpack_from("!Ld", data, at + 12 * n) for n in range(points))
+        return {when: value for when, value in found if when}
+
+
+@contextlib.contextmanager
+def carbon_cache() -> Iterator[Carbon]:
+    """Start carbon, which keeps each second of an hour."""
+    command = require("carbon-cache")
+    line, pickled, query = free_port(), free_port(), free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for each in ("conf", "storage/whisper", "log", "pid"):
+            (folder / each).mkdir(parents=True)
+        options = {
+            "USER": "",
+            "STORAGE_DIR": f"{folder}/storage/",
+            "LOCAL_DATA_DIR": f"{folder}/storage/whisper/",
+            "CONF_DIR": f"{folder}/conf/",
+            "LOG_DIR": f"{folder}/log/",
+            "PID_DIR": f"{folder}/pid/",
+            "LINE_RECEIVER_INTERFACE": "127.0.0.1",
+            "LINE_RECEIVER_PORT": line,
+            "PICKLE_RECEIVER_INTERFACE": "127.0.0.1",
+            "PICKLE_RECEIVER_PORT": pickled,
+            "CACHE_QUERY_INTERFACE": "127.0.0.1",
+            "CACHE_QUERY_PORT": query,
+            "MAX_CREATES_PER_MINUTE": "inf",
+            "MAX_UPDATES_PER_SECOND": "inf",
+            "WHISPER_AUTOFLUSH": "True",
+            "ENABLE_LOGROTATION": "False",
+            "CARBON_METRIC_INTERVAL": 0,
+        }
+        text = "".join(f"{option} = {value}\n" for option, value in options.items())
+        (folder / "conf/carbon.conf").write_text(f"[cache]\n{text}")
+        kept = "[all]\npattern = .*\nretentions = 1s:1h\n"
+        (folder / "conf/storage-schemas.conf").write_text(kept)
+        last = "[all]\npattern = .*\nxFilesFactor = 0\naggregationMethod = last\n"
+        (folder / "conf/storage-aggregation.conf").write_text(last)
+        argv = [command, "--config", f"{folder}/conf/carbon.conf", "--nodaemon"]
+        argv += ["--pidfile", f"{folder}/pid/carbon.pid", "--logfile", "-", "start"]
+        carbon = Carbon(folder, line, pickled, query)
+
+        def ready() -> bool:
+            try:
+                return carbon.points("nothing") == {} and all(map(listens, carbon.ports.values()))
+            except OSError:
+                return False
+
+        with child(["env", f"GRAPHITE_ROOT={folder}", *argv], ready, folder):
+            yield carbon
+
+
+def listens(port: int) -> bool:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=5)):
+        return True
+
+
+class Influx:
+    """An InfluxDB of version 1."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, text: str, database: str = "") -> list[dict[str, Any]]:
+        """Return the series of an answer."""
+        body = urllib.parse.urlencode({"q": text, "db": database}).encode()
+        answer = json.loads(ask(f"{self.url}/query", body))
+        assert "error" not in answer["results"][0], answer
+        found: list[dict[str, Any]] = answer["results"][0].get("series", [])
+        return found
+
+
+@contextlib.contextmanager
+def influxdb() -> Iterator[Influx]:
+    """Start InfluxDB."""
+    command, port, internal = require("influxd"), free_port(), free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        options = {
+            "HOME": folder,
+            "INFLUXDB_META_DIR": f"{folder}/meta",
+            "INFLUXDB_DATA_DIR": f"{folder}/data",
+            "INFLUXDB_DATA_WAL_DIR": f"{folder}/wal",
+            "INFLUXDB_HTTP_BIND_ADDRESS": f"127.0.0.1:{port}",
+            "INFLUXDB_BIND_ADDRESS": f"127.0.0.1:{internal}",
+            "INFLUXDB_REPORTING_DISABLED": "true",
+            "INFLUXDB_MONITOR_STORE_ENABLED": "false",
+        }
+        argv = ["env", *(f"{name}={value}" for name, value in options.items())]
+        argv += [command, "run", "-config", "/dev/null"]
+        question = b"GET /ping HTTP/1.0\r\n\r\n"
+        with child(argv, answers(port, question, b" 204 "), Path(folder)):
+            yield Influx(f"http://127.0.0.1:{port}")
