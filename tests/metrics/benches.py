@@ -12,12 +12,14 @@ from pathlib import Path
 
 from falconkit.arena import Arena
 from falconkit.metrics import Metrics, expvar
+from falconkit.metrics.cloudwatch_emf import CloudWatchEMF
 from falconkit.metrics.dogstatsd import DogStatsD
 from falconkit.metrics.sample import Labels
 from falconkit.metrics.statsd import StatsD, dotted
 from falconkit.metrics.telegraf import TelegrafStatsD
 from falconkit.testing import wait_until
 from falconkit.testing.conform_metrics import Arrived, Quantile, Subject
+from falconkit.testing.kept_metrics import KeptMetrics
 from falconkit.testing.statsd import StatsDSink
 from falconkit.testing.tagged import TaggedSink, dogstatsd, telegraf
 from tests.services import StatsDaemon, statsd_daemon
@@ -184,6 +186,71 @@ def arrived(daemon: StatsDaemon) -> Arrived:
     return Arrived(daemon.read("counters"), daemon.read("gauges"), {}, timers)
 
 
+@contextmanager
+def kept_bench(folder: Path) -> Iterator[Subject]:
+    metrics, kept = Metrics(arena=Arena(folder)), KeptMetrics()
+    metrics.add_backend(kept)
+
+    def read() -> Arrived:
+        series = {each.key for each in metrics.read()}
+        asked = {(key.name, labels) for key in series for labels in (key.labels, ())}
+        names = {name for name, _ in asked}
+        return Arrived(
+            counters={tagged(name, has): kept.counter(name, **dict(has)) for name, has in asked},
+            gauges={tagged(name, ()): kept.gauge(name) for name in names},
+            counts={tagged(name, ()): kept.histogram(name).count for name in names},
+            quantiles={tagged(name, ()): kept.histogram(name).quantile for name in names},
+        )
+
+    try:
+        yield Subject(metrics, read, tagged)
+    finally:
+        metrics.close()
+
+
+@contextmanager
+def emf_bench(folder: Path) -> Iterator[Subject]:
+    metrics, lines = Metrics(arena=Arena(folder)), []
+    metrics.add_backend(CloudWatchEMF("Shop", write=lines.append, interval=3600))
+    try:
+        yield Subject(metrics, lambda: emf_arrived(lines), tagged)
+    finally:
+        metrics.close()
+    assert all(len(each.encode()) <= 4096 for each in lines)
+
+
+def emf_arrived(lines: list[str]) -> Arrived:
+    """Return what CloudWatch would extract from the lines, read as its specification says."""
+    counters: dict[str, float] = {}
+    gauges: dict[str, float] = {}
+    values: dict[str, list[tuple[float, float]]] = {}
+    for line in lines:
+        root = json.loads(line)
+        (directive,) = root.pop("_aws")["CloudWatchMetrics"]
+        (dimensions,) = directive["Dimensions"]
+        assert len(dimensions) <= 9
+        assert 1 <= len(directive["Metrics"]) <= 100
+        labels = tuple((name, root[name]) for name in dimensions)
+        assert all(isinstance(value, str) and value.isascii() for _, value in labels)
+        for metric in directive["Metrics"]:
+            name, value = metric["Name"], root[metric["Name"]]
+            if isinstance(value, dict):
+                assert sum(value["Counts"]) == value["Count"]
+                pairs = zip(value["Values"], value["Counts"], strict=True)
+                values.setdefault(tagged(name, labels), []).extend(pairs)
+            elif metric["Unit"] == "Count":
+                for key in {tagged(name, labels), tagged(name, ())}:
+                    counters[key] = counters.get(key, 0.0) + value
+            else:
+                gauges[tagged(name, labels)] = value
+    return Arrived(
+        counters=counters,
+        gauges=gauges,
+        counts={name: sum(n for _, n in each) for name, each in values.items()},
+        quantiles={name: weighted(each) for name, each in values.items()},
+    )
+
+
 BENCHES: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "expvar": expvar_bench,
     "statsd": sink_bench,
@@ -191,4 +258,6 @@ BENCHES: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "dogstatsd": dogstatsd_bench,
     "dogstatsd-unix": partial(dogstatsd_bench, unix=True),
     "telegraf": telegraf_bench,
+    "cloudwatch-emf": emf_bench,
+    "kept": kept_bench,
 }
