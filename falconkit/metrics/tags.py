@@ -10,7 +10,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.metrics.sample import Labels, Sample, SeriesKey, clean, merged
 
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
-_LONGEST_NAME = 101
+LONGEST_NAME = 101
 _LEAST = 16
 """Bytes that every tag's value may have, whatever the other tags are."""
 
@@ -44,7 +44,7 @@ class Tags:
                     f"the tag {name!r} cannot have the value {value!r:.200}: give 1 to 64 "
                     f"printable characters, none of which is one of {unfit.pattern}"
                 )
-        self._room = room - _LONGEST_NAME - sum(map(_size, self.constant))
+        self._room = room - LONGEST_NAME - sum(map(_size, self.constant))
         self._keys = lru_cache(maxsize=65536)(self._key_of)
 
     def check(self, name: str, labels: tuple[str, ...]) -> None:

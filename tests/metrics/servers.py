@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
+import re
 import socket
 import struct
 import subprocess
@@ -17,7 +19,7 @@ from typing import Any
 
 from tests.services import _answers as answers
 from tests.services import _child as child
-from tests.services import free_port, require
+from tests.services import free_port, lacking, require
 
 
 def ask(url: str, data: bytes | None = None, **headers: str) -> bytes:
@@ -219,3 +221,60 @@ def influxdb() -> Iterator[Influx]:
         question = b"GET /ping HTTP/1.0\r\n\r\n"
         with child(argv, answers(port, question, b" 204 "), Path(folder)):
             yield Influx(f"http://127.0.0.1:{port}")
+
+
+class Pmcd:
+    """A collector of Performance Co-Pilot that shows the files in ``folder``."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self._port = folder / "tmp" / "mmv", port
+        told = {"TMP": folder / "tmp", "RUN": folder / "run", "LOG": folder / "log"}
+        self.environment = {f"PCP_{each}_DIR": str(path) for each, path in told.items()}
+
+    def read(self, name: str) -> dict[str, dict[str, float]]:
+        """Return the values under ``mmv.name``: by metric, then by instance, ``""`` for none."""
+        done = self.info("-f", f"mmv.{name}")
+        found: dict[str, dict[str, float]] = {}
+        metric = ""
+        for line in done.stdout.splitlines():
+            if line.startswith("mmv."):
+                metric = line.removeprefix(f"mmv.{name}.")
+            value = re.fullmatch(r' +(?:inst \[\d+ or "(.*)"\] )?value (\S+)', line)
+            if value:
+                found.setdefault(metric, {})[value[1] or ""] = float(value[2])
+        return found
+
+    def info(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [require("pminfo"), "-h", f"127.0.0.1:{self._port}", *options],
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+
+@contextlib.contextmanager
+def pmcd() -> Iterator[Pmcd]:
+    """Start Performance Co-Pilot's collector, with the agent that reads mapped files."""
+    command, port = Path("/usr/lib/pcp/bin/pmcd"), free_port()
+    if not command.exists():
+        lacking("Performance Co-Pilot (pcp)")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = Pmcd(folder, port)
+        for each in ("tmp/mmv", "run", "log"):
+            (folder / each).mkdir(parents=True)
+        (folder / "pmcd.conf").write_text(
+            "mmv 70 dso mmv_init /usr/lib/pcp/pmdas/mmv/pmda_mmv.so\n"
+            '[access]\nallow "local:*" : all;\nallow "127.0.0.1" : all;\n'
+        )
+        (folder / "names").write_text("root {\n mmv 70:*:*\n}\n")
+        environment = [f"{variable}={value}" for variable, value in server.environment.items()]
+        argv = ["env", "-C", name, *environment, str(command), "-f", "-A", "-U", "root"]
+        argv += ["-n", f"{name}/names", "-c", f"{name}/pmcd.conf", "-i", "127.0.0.1"]
+        argv += ["-p", str(port), "-s", f"{name}/run/pmcd.socket", "-l", f"{name}/log/pmcd.log"]
+        argv += ["-x", f"{name}/log/fatal"]
+        with child(argv, lambda: "value" in server.info("-f", "mmv.control.files").stdout, folder):
+            yield server
