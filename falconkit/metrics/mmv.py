@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 COUNTER: Final = 1
@@ -25,7 +24,8 @@ _TOC: Final = struct.Struct("=iiQ")
 _INDOM: Final = struct.Struct("=IIQQQ")
 _INSTANCE: Final = struct.Struct("=QIiQ")
 _METRIC: Final = struct.Struct("=QIiiIiIQQ")
-_VALUE: Final = struct.Struct("=dqQQ")
+_NUMBER: Final = struct.Struct("=d")
+_TAIL: Final = struct.Struct("=qQQ")
 _STRING: Final = 256
 _INDOMS, _INSTANCES, _METRICS, _VALUES, _STRINGS = 1, 2, 3, 4, 5
 _DOUBLE: Final = 5
@@ -33,39 +33,43 @@ _NONE: Final = -1
 _ITEMS, _SERIALS, _INTERNALS = 1 << 10, 1 << 22, 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric.
+class Shape(NamedTuple):
+    """What stays the same of a metric.
 
     Attributes:
         name: Letters, digits and ``_`` between dots.
         semantics: `COUNTER` or `INSTANT`.
         units: `PLAIN`, `COUNT`, `SECONDS` or `BYTES`.
         help: One line.
-        values: By instance; ``""`` is the only one of a metric without instances.
+        instances: ``""`` is the only one of a metric without instances.
     """
 
     name: str
     semantics: int
     units: int
     help: str
-    values: dict[str, float]
+    instances: tuple[str, ...]
 
 
-class Image(NamedTuple):
-    """What the file holds.
+class Layout(NamedTuple):
+    """All of the file but the values.
 
     Attributes:
-        layout: Everything up to the values: names, instances, where each value is.
-        values: The rest.
+        head: Everything up to the values: names, instances, where each value is.
+        tails: What stands behind each value, in the order of metrics and instances.
     """
 
-    layout: bytes
-    values: bytes
+    head: bytes
+    tails: tuple[bytes, ...]
+
+    def values(self, numbers: Iterable[float]) -> bytes:
+        """Return the rest of the file."""
+        both = zip(numbers, self.tails, strict=True)
+        return b"".join([_NUMBER.pack(number) + tail for number, tail in both])
 
 
-def image(metrics: Iterable[Metric], *, cluster: int) -> Image:
-    """Return the file's bytes. The same names and instances give the same layout.
+def layout(metrics: Sequence[Shape], *, cluster: int) -> Layout:
+    """Return the layout of the file. The same names and instances give the same bytes.
 
     Ids are made of names, so that a metric keeps its own when another is added.
 
@@ -73,50 +77,45 @@ def image(metrics: Iterable[Metric], *, cluster: int) -> Image:
         metrics: At most 1,000.
         cluster: From 1 to 4095, apart from those of other files.
     """
-    known = list(metrics)
-    items = _ids((each.name for each in known), _ITEMS)
-    indoms = _ids((each.name for each in known if "" not in each.values), _SERIALS)
-    strings = _Strings()
+    items = _ids((each.name for each in metrics), _ITEMS)
+    indoms = _ids((each.name for each in metrics if "" not in each.instances), _SERIALS)
     instances = [
         (each.name, name, number)
-        for each in known
+        for each in metrics
         if each.name in indoms
-        for name, number in _ids(each.values, _INTERNALS).items()
+        for name, number in _ids(each.instances, _INTERNALS).items()
     ]
     sections = [
         (_INDOMS, len(indoms), _INDOM.size),
         (_INSTANCES, len(instances), _INSTANCE.size),
-        (_METRICS, len(known), _METRIC.size),
+        (_METRICS, len(metrics), _METRIC.size),
+        (_STRINGS, len(instances) + 2 * len(metrics), _STRING),
+        (_VALUES, sum(len(each.instances) for each in metrics), _NUMBER.size + _TAIL.size),
     ]
-    count = sum(len(each.values) for each in known)
-    texts = len(instances) + 2 * len(known)
-    places = _Places([*sections, (_STRINGS, texts, _STRING), (_VALUES, count, _VALUE.size)])
-    strings.first = places.of[_STRINGS]
-    indom_at = {name: places.of[_INDOMS] + _INDOM.size * n for n, name in enumerate(indoms)}
-    metric_at = {each.name: places.of[_METRICS] + _METRIC.size * n for n, each in enumerate(known)}
-    instance_at = {
-        instance[:2]: places.of[_INSTANCES] + _INSTANCE.size * n
-        for n, instance in enumerate(instances)
-    }
+    places = _Places(sections)
+    strings = _Strings(places.of[_STRINGS])
+    indom_at = {name: places.at(_INDOMS, n) for n, name in enumerate(indoms)}
+    metric_at = {each.name: places.at(_METRICS, n) for n, each in enumerate(metrics)}
+    instance_at = {each[:2]: places.at(_INSTANCES, n) for n, each in enumerate(instances)}
     written = [places.header(cluster)]
-    for each in known:
+    for each in metrics:
         if each.name in indoms:
-            first = min(instance_at[each.name, name] for name in each.values)
-            written.append(_INDOM.pack(indoms[each.name], len(each.values), first, 0, 0))
+            first = instance_at[each.name, each.instances[0]]
+            written.append(_INDOM.pack(indoms[each.name], len(each.instances), first, 0, 0))
     for metric, name, number in instances:
         written.append(_INSTANCE.pack(indom_at[metric], 0, number, strings.add(name)))
-    for each in known:
+    for each in metrics:
         name_at, help_at = strings.add(each.name), strings.add(each.help)
         indom = indoms.get(each.name, _NONE)
         kind = (items[each.name], _DOUBLE, each.semantics, each.units, indom, 0)
         written.append(_METRIC.pack(name_at, *kind, help_at, 0))
     written.append(strings.text())
-    values = b"".join(
-        _VALUE.pack(value, 0, metric_at[each.name], instance_at.get((each.name, name), 0))
-        for each in known
-        for name, value in each.values.items()
+    tails = tuple(
+        _TAIL.pack(0, metric_at[each.name], instance_at.get((each.name, name), 0))
+        for each in metrics
+        for name in each.instances
     )
-    return Image(b"".join(written), values)
+    return Layout(b"".join(written), tails)
 
 
 class _Places:
@@ -124,6 +123,7 @@ class _Places:
 
     def __init__(self, sections: list[tuple[int, int, int]]) -> None:
         self._tocs: list[bytes] = []
+        self._sizes = {kind: size for kind, _, size in sections}
         self.of: dict[int, int] = {}
         # The agent refuses a section without entries.
         used = [each for each in sections if each[1]]
@@ -134,6 +134,9 @@ class _Places:
                 self._tocs.append(_TOC.pack(kind, count, at))
             at += count * size
 
+    def at(self, kind: int, number: int) -> int:
+        return self.of[kind] + number * self._sizes[kind]
+
     def header(self, cluster: int) -> bytes:
         # The same generation twice: the file is complete.
         first = _HEADER.pack(b"MMV\0", 2, 1, 1, len(self._tocs), 0, 0, cluster)
@@ -141,13 +144,13 @@ class _Places:
 
 
 class _Strings:
-    def __init__(self) -> None:
-        self.first = 0
+    def __init__(self, first: int) -> None:
+        self._first = first
         self._texts: list[bytes] = []
 
     def add(self, text: str) -> int:
         self._texts.append(text.encode()[:LONGEST].ljust(_STRING, b"\0"))
-        return self.first + _STRING * (len(self._texts) - 1)
+        return self._first + _STRING * (len(self._texts) - 1)
 
     def text(self) -> bytes:
         return b"".join(self._texts)
