@@ -181,6 +181,9 @@ def test_the_calls_of_two_workers_one_of_which_is_killed(scraped: Scraped) -> No
     wait_until(lambda: counted() == before + 100, 60, what="all calls")
     assert prometheus.value('request_seconds_count{job="shop"}') == before + 100
     assert prometheus.value('request_seconds_bucket{job="shop",le="+Inf"}') == before + 100
+    wait_until(lambda: prometheus.value('gunicorn_workers{job="shop"}') == 2, 60)
+    # Four threads each, as falconkit.server.gunicorn has it.
+    assert prometheus.value('gunicorn_threads{job="shop"}') == 8
     # Whichever worker was asked, no counter ever went back.
     assert prometheus.value('resets(request_count_total{job="shop"}[10m])') == 0
 

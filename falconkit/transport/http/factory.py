@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import falcon
+
 from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
+from falconkit.context import QUEUE_TIME, Context
 from falconkit.debug.scrape import Exposed, Scrape
 from falconkit.debug.traces import Traces
 from falconkit.debug.vars import Vars
@@ -78,8 +81,9 @@ def app(
     if tracer is not None:
         tracer.attach(events, _counting(metrics))
     shown = default_arena() if arena is None else arena
+    start = extractors.start(settings.trusted_hops, clock=clock, tracer=tracer)
     host = Host(
-        start=extractors.start(settings.trusted_hops, clock=clock, tracer=tracer),
+        start=_queued(start, metrics) if settings.trusted_hops else start,
         limits=BodyLimits(settings.max_body, settings.body_timeout, clock=clock),
         events=events,
         clock=clock,
@@ -106,6 +110,20 @@ def app(
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
+
+
+def _queued(start: extractors.Start, metrics: Metrics) -> extractors.Start:
+    """Count how long requests waited in the platform's router, where it says so."""
+    seconds = metrics.histogram("request.queue_seconds")
+
+    def first(request: falcon.Request, events: Events) -> Context:
+        ctx = start(request, events)
+        waited = ctx.get(QUEUE_TIME)
+        if waited is not None:
+            seconds.observe(waited)
+        return ctx
+
+    return first
 
 
 def _counting(metrics: Metrics) -> Callable[[str, int], None]:
