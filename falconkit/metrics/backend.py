@@ -11,6 +11,7 @@ Check = Callable[[Kind, str, tuple[str, ...]], None]
 """Takes a metric's kind, name and label names, and raises ConfigurationError if it must."""
 
 
+@runtime_checkable
 class Backend(Protocol):
     """Where metrics are sent. It is called by one thread at a time, never by a request."""
 

@@ -22,6 +22,7 @@ from falconkit.metrics.sample import Sample, SeriesKey, check_metric, decode, me
 from falconkit.metrics.series import Store
 from falconkit.metrics.turns import Shown
 
+_REFUSED = "metrics.refused"
 _LOG = logging.getLogger("falconkit.metrics")
 _I = TypeVar("_I", bound=Instrument[Any])
 
@@ -159,9 +160,14 @@ class Metrics:
         """Send to ``backend`` too; do it before the server forks or just after, once.
 
         Raises:
-            ConfigurationError: It cannot carry a metric that exists; one that is made
-                later raises then.
+            ConfigurationError: It is none, or cannot carry a metric that exists; one that
+                is made later raises then.
         """
+        if not isinstance(backend, (Backend, TotalBackend)):
+            raise ConfigurationError(
+                "a backend has name, interval, close() and either send(samples) or "
+                f"show(samples, lately), got {backend!r:.200}"
+            )
         if isinstance(backend, Choosy):
             self.add_check(backend.check)
         if isinstance(backend, TotalBackend):
@@ -179,6 +185,8 @@ class Metrics:
             ConfigurationError: It refuses one that exists.
         """
         with self._lock:
+            # It is made when a number is refused, and nothing may raise then.
+            check("counter", _REFUSED, ("metric",))
             for each in self._instruments.values():
                 check(each.kind, each.name, each.label_names)
             self._checks.append(check)
@@ -223,8 +231,8 @@ class Metrics:
 
     def refused(self, metric: str, value: object) -> None:
         """Count, and say once, that a metric got what it cannot take; for instruments."""
-        if metric != "metrics.refused":
-            self.counter("metrics.refused", ("metric",)).labels(metric).add(1)
+        if metric != _REFUSED:
+            self.counter(_REFUSED, ("metric",)).labels(metric).add(1)
         if self._first(f"refused {metric}"):
             _LOG.warning(
                 "%s cannot take %r: dropped, and counted in metrics.refused", metric, value

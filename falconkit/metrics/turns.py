@@ -103,12 +103,15 @@ class Shown:
         self._read, self._folder, self._clock = read, folder, clock
         self._before: dict[SeriesKey, Sample] = {}
         self._next = 0.0
+        self._pid = 0
         # Threads come at the interval of the quickest backend, and none to the moment.
         self._due = 0.9 * backend.interval
 
     def begin(self) -> None:
-        """Note what there is, lest it be shown as what happened lately."""
-        self._seen(self._read())
+        """Note what there is when this process begins: it did not happen lately."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._seen(self._read())
 
     def show(self, *, when_due: bool) -> None:
         """Show the totals.

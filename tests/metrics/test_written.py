@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from falconkit.testing import KeptMetrics, ManualClock
 
 
 @pytest.fixture
-def metrics(arena: Arena) -> Metrics:
-    return Metrics(arena=arena)
+def metrics(arena: Arena) -> Iterator[Metrics]:
+    metrics = Metrics(arena=arena)
+    yield metrics
+    metrics.close()
 
 
 def test_one_line_for_each_set_of_dimensions(metrics: Metrics) -> None:
