@@ -101,12 +101,14 @@ class Carbon:
     def __init__(self, folder: Path, line: int, pickled: int, query: int) -> None:
         self.ports = {"plaintext": line, "pickle": pickled}
         self._whisper, self._query = folder / "storage" / "whisper", query
+        self._seen: dict[str, dict[int, float]] = {}
 
     def points(self, path: str) -> dict[int, float]:
         """Return what is known of a path, by Unix time."""
-        # Asked in this order, lest a point be seen in neither while it is being written.
-        cached = self._cached(path)
-        return self._written(path) | cached
+        # For a moment a point is in neither, while it is being written.
+        seen = self._seen.setdefault(path, {})
+        seen.update(self._written(path) | self._cached(path))
+        return seen.copy()
 
     def paths(self) -> set[str]:
         """Return the paths that have been written."""
@@ -127,8 +129,10 @@ class Carbon:
             data = file.read_bytes()
         except FileNotFoundError:
             return {}
-        # One archive: see the retentions below.
-        at, _, points = struct.unpack_from("!3L", data, 16)
+        # One archive: see the retentions below. A file that is being made is shorter.
+        at, _, points = struct.unpack_from("!3L", data.ljust(28, b"\0"), 16)
+        if len(data) < at + 12 * points:
+            return {}
         found = (struct.unpack_from("!Ld", data, at + 12 * n) for n in range(points))
         return {when: value for when, value in found if when}
 
