@@ -100,7 +100,7 @@ class Slots:
         if is_open:
             _call(callback)
 
-    def read(self) -> dict[str, list[float]]:
+    def read(self, *, gauges_only: bool = False) -> dict[str, list[float]]:
         """Return the sums over all slots by key, those of dead workers included.
 
         Gauges are summed over living workers. Of a key that another version of
@@ -112,12 +112,13 @@ class Slots:
             for writer in (self._own, self._spill):
                 if writer is not None and writer.slot is None:
                     for which, (values, _) in writer.series.items():
-                        _sum(totals, which, [*values])
+                        if which[2] or not gauges_only:
+                            _sum(totals, which, [*values])
             for number, path in self._files(place):
                 alive = number == self.number or is_held(path)
                 for data, found in contents(path, self._seen):
                     for record in found:
-                        if alive or not record.gauge:
+                        if alive if record.gauge else not gauges_only:
                             _sum(totals, record.which, record.values(data))
         known = {(key, each.width, each.gauge) for key, each in self._series.copy().items()}
         # What this process knows comes last, so that it is what a key stands for.

@@ -1,6 +1,6 @@
 """Metrics: counters, gauges and histograms, exact across the workers of a host."""
 
-from falconkit.metrics.backend import Backend
+from falconkit.metrics.backend import Backend, TotalBackend
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.events import count_events
 from falconkit.metrics.expvar import expvar
@@ -17,6 +17,7 @@ __all__ = [
     "Histogram",
     "Metrics",
     "Sample",
+    "TotalBackend",
     "count_events",
     "expvar",
     "measure",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
 
 from statsd import StatsClient
 from statsd.client.udp import Pipeline
@@ -18,17 +19,38 @@ _AT_ONCE = 32
 _PAUSE = 0.001
 
 
+class Target(NamedTuple):
+    """Where datagrams go: a family of sockets, and an address in it."""
+
+    family: int
+    address: tuple[Any, ...] | str
+
+
+class Finder(Protocol):
+    """Knows where datagrams go to, now."""
+
+    def find(self) -> Target:
+        """Return it.
+
+        Raises:
+            UpstreamUnavailable: It is not known.
+        """
+
+
 class Address:
     """Where a name leads. Looked up by the flush thread only, and again every minute."""
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
+    def __init__(
+        self, host: str, port: int, clock: Clock, *, setting: str = "STATSD_HOST", upstream: str
+    ) -> None:
         self._host, self._port, self._clock = host, port, clock
-        self._found: tuple[str, bool] | None = None
+        self._setting, self._upstream = setting, upstream
+        self._found: Target | None = None
         self._cause = ""
         self._until = float("-inf")
 
-    def find(self) -> tuple[str, bool]:
-        """Return the numeric address, and whether it is one of IPv6.
+    def find(self) -> Target:
+        """Return the numeric address.
 
         A known address is kept while the name cannot be looked up.
 
@@ -46,17 +68,28 @@ class Address:
                 self._until = now + _LOOK_UP_AGAIN
         if self._found is None:
             raise UpstreamUnavailable(
-                f"STATSD_HOST={self._host!r} does not resolve ({self._cause}): give the name or "
-                "address of a StatsD daemon, or unset it",
-                upstream="statsd",
+                f"{self._setting}={self._host!r} does not resolve ({self._cause}): give the name "
+                "or address of a StatsD daemon, or unset it",
+                upstream=self._upstream,
             )
         return self._found
 
-    def _look_up(self) -> tuple[str, bool]:
+    def _look_up(self) -> Target:
         found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
         # "localhost" is both, and daemons listen on IPv4 unless told otherwise.
         family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-        return str(address[0]), family == socket.AF_INET6
+        return Target(family, address)
+
+
+class UnixPath:
+    """A socket in the file system, which needs no look-up."""
+
+    def __init__(self, path: str) -> None:
+        self._target = Target(socket.AF_UNIX, path)
+
+    def find(self) -> Target:
+        """Return it."""
+        return self._target
 
 
 class Client(StatsClient):  # type: ignore[misc]
@@ -65,18 +98,17 @@ class Client(StatsClient):  # type: ignore[misc]
     Attributes:
         unsent: Whole datagrams.
         went: How many datagrams were sent.
-        address: Where it sends to.
+        target: Where it sends to.
         pid: The process that opened it.
     """
 
-    def __init__(
-        self, address: tuple[str, bool], port: int, prefix: str, size: int, clock: Clock
-    ) -> None:
-        host, ipv6 = address
-        super().__init__(host, port, prefix or None, maxudpsize=size, ipv6=ipv6)
+    def __init__(self, target: Target, prefix: str, size: int, clock: Clock) -> None:
+        # The package's own looks a name up, and knows UDP only.
+        self._prefix, self._maxudpsize = prefix or None, size
+        self._sock = socket.socket(target.family, socket.SOCK_DGRAM)
         try:
             # Connected, a socket hears that nobody listens; and it never waits.
-            self._sock.connect(self._addr)
+            self._sock.connect(target.address)
             self._sock.setblocking(False)
         except OSError:
             self._sock.close()
@@ -85,7 +117,7 @@ class Client(StatsClient):  # type: ignore[misc]
         self._tried = 0
         self.pid = os.getpid()
         self.went = 0
-        self.address = address
+        self.target = target
         self.unsent: list[str] = []
 
     def pipeline(self) -> Batch:
@@ -109,7 +141,7 @@ class Client(StatsClient):  # type: ignore[misc]
             self._clock.sleep(_PAUSE)
         try:
             self._failure()  # of a datagram before, which is lost
-            self._sock.send(data.encode("ascii"))
+            self._sock.send(data.encode("latin-1"))
         except OSError:
             return False
         # On this host the refusal of a port where nobody listens is back by now.
@@ -129,6 +161,12 @@ class Batch(Pipeline):  # type: ignore[misc]
         # The package's own draws lots whenever a rate is under 1.
         line = super()._prepare(stat, value, 1)
         return line if rate == 1 else f"{line}|@{Plain(rate)}"
+
+    def line(self, text: str) -> None:
+        """Add a line that is written already, but for the prefix."""
+        # One character for each byte, so that the package counts bytes when it packs.
+        bytes_of = text.encode().decode("latin-1")
+        self._after(f"{self._prefix}.{bytes_of}" if self._prefix else bytes_of)
 
 
 class Plain(float):

@@ -99,6 +99,19 @@ class Distribution:
             self.add(bucket, count)
         self.sum += other.sum
 
+    def since(self, before: Distribution) -> Distribution:
+        """Return what was observed after ``before``, a former state of this one.
+
+        >>> Distribution.of([1.0, 2.0]).since(Distribution.of([1.0])) == Distribution.of([2.0])
+        True
+        """
+        grown = {
+            bucket: count - before.buckets.get(bucket, 0) for bucket, count in self.buckets.items()
+        }
+        return Distribution(
+            {bucket: n for bucket, n in grown.items() if n > 0}, self.sum - before.sum
+        )
+
     def quantile(self, q: float) -> float | None:
         """Return the value that a share ``q`` of all values does not exceed.
 

@@ -24,7 +24,9 @@ from falconkit.naming import name_of
 _MOST_TYPES = 256
 
 
-def measure(metrics: Metrics, *, prefix: str = "request", clock: Clock | None = None) -> Middleware:
+def measure(
+    metrics: Metrics, *, prefix: str = "request", slow: float = 0.1, clock: Clock | None = None
+) -> Middleware:
     """Count calls by outcome, errors by kind, seconds, and calls in flight.
 
     Place it outside of what refuses, so that refused calls are counted too.
@@ -48,24 +50,28 @@ def measure(metrics: Metrics, *, prefix: str = "request", clock: Clock | None = 
             ``request.seconds`` and ``request.in_flight``.
         prefix: The first word of these names. Around what we call give another, as
             ``call``, lest the calls be counted among the requests that we serve.
+        slow: Seconds from which on a call's trace is remembered, the last one of each
+            power of two, as an exemplar for whoever shows them.
         clock: Whose seconds they are; the one of ``metrics`` when None.
 
     Raises:
-        ConfigurationError: ``metrics`` is none, or the prefix cannot be used.
+        ConfigurationError: ``metrics`` is none, the prefix cannot be used, or
+            ``slow`` is not over 0.
     """
-    if not isinstance(metrics, Metrics):
-        raise ConfigurationError(f"measure() counts in a Metrics, got {metrics!r}")
+    _check(metrics, slow)
     count = metrics.counter(f"{prefix}.count", ("endpoint", "outcome"))
     errors = metrics.counter(f"{prefix}.errors", ("endpoint", "kind"))
     seconds = metrics.histogram(f"{prefix}.seconds", ("endpoint",))
     in_flight = metrics.gauge(f"{prefix}.in_flight", ("endpoint",))
     now = (metrics.clock if clock is None else clock).monotonic
+    remember = metrics.exemplars.keep
 
     @layer("measure", observes=True)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         name = name_of(next)
         ok = count.labels(name, "ok")
-        observe = seconds.labels(name).observe
+        taken = seconds.labels(name)
+        observe = taken.observe
         flying = in_flight.labels(name)
         plain: set[type] = set()
 
@@ -95,8 +101,11 @@ def measure(metrics: Metrics, *, prefix: str = "request", clock: Clock | None = 
                 record(error)
                 raise
             finally:
-                observe(now() - started)
+                took = now() - started
+                observe(took)
                 now_flying[0] -= 1.0
+                if took >= slow:
+                    remember(taken.key, took, ctx.span)
             if type(result) in plain:
                 well = ok.store.cells or _opened(ok.store)
                 well[0] += 1.0
@@ -107,6 +116,13 @@ def measure(metrics: Metrics, *, prefix: str = "request", clock: Clock | None = 
         return call
 
     return wrap
+
+
+def _check(metrics: object, slow: float) -> None:
+    if not isinstance(metrics, Metrics):
+        raise ConfigurationError(f"measure() counts in a Metrics, got {metrics!r}")
+    if not slow > 0:
+        raise ConfigurationError(f"measure(slow=) is seconds over 0, got {slow!r}")
 
 
 def _opened(store: Store) -> memoryview[float]:

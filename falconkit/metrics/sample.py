@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
@@ -14,9 +14,6 @@ from falconkit.metrics.distribution import Distribution
 
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
-
-GAUGE = '["gauge",'
-"""How the arena's keys of gauges begin."""
 
 _LONGEST_VALUE = 64
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
@@ -102,6 +99,21 @@ def merged(samples: Iterable[Sample]) -> dict[SeriesKey, Sample]:
         else:
             old.value = cast(float, old.value) + value
     return found
+
+
+def since(now: Iterable[Sample], before: Mapping[SeriesKey, Sample]) -> list[Sample]:
+    """Return by how much counters and histograms grew since ``before``, and gauges as they are."""
+    grown = []
+    for sample in now:
+        old = before.get(sample.key)
+        value = sample.value
+        if old is not None and sample.kind != "gauge":
+            if isinstance(value, Distribution):
+                value = value.since(cast(Distribution, old.value))
+            else:
+                value -= cast(float, old.value)
+        grown.append(Sample(sample.key, value))
+    return grown
 
 
 def totals(samples: Iterable[Sample]) -> Iterator[Sample]:

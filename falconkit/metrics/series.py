@@ -92,12 +92,16 @@ class GaugeSeries:
 
 
 class HistogramSeries:
-    """One series of a histogram."""
+    """One series of a histogram.
 
-    __slots__ = ("_key", "_parts", "_refuse", "_shelf")
+    Attributes:
+        key: Which one.
+    """
+
+    __slots__ = ("_parts", "_refuse", "_shelf", "key")
 
     def __init__(self, shelf: Shelf, key: SeriesKey) -> None:
-        self._shelf, self._key = shelf, key
+        self._shelf, self.key = shelf, key
         self._parts: dict[int, Store] = {}
         self._refuse = _refusal(shelf, key.name)
 
@@ -121,7 +125,7 @@ class HistogramSeries:
             cells[0] += value
 
     def _open(self, part: int) -> Store:
-        return self._parts.setdefault(part, self._shelf.cells(self._key, part, PART + 1))
+        return self._parts.setdefault(part, self._shelf.cells(self.key, part, PART + 1))
 
 
 def _refusal(shelf: Shelf, name: str) -> Callable[[object], None]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from falconkit.clock import Clock, system_clock
-from falconkit.errors import ConfigurationError, UpstreamUnavailable
-from falconkit.metrics.datagrams import Address, Batch, Client, Plain
+from falconkit.errors import ConfigurationError
+from falconkit.metrics.datagrams import Batch, Plain
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Labels, Sample, SeriesKey, merged
 from falconkit.metrics.timings import timings
+from falconkit.metrics.wire import LONGEST_VALUE, Wire
 
 NameOf = Callable[[str, Labels], Iterable[str]]
 """The rule by which labels reach StatsD: the names under which one series is counted."""
 
-_LOG = logging.getLogger("falconkit.metrics")
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
-_LONGEST_VALUE = 360
-"""Bytes of a line besides prefix and name: the largest float has 309 digits."""
 
 
 def dotted(name: str, labels: Labels) -> tuple[str, ...]:
@@ -82,26 +78,22 @@ class StatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        prefix = prefix.rstrip(".")
-        if not 1 <= port <= 65535:
-            raise ConfigurationError(f"STATSD_PORT is from 1 to 65535, got {port}")
-        if len(prefix) > 64 or _UNFIT.search(prefix):
+        if not (interval > 0 and values >= 1):
             raise ConfigurationError(
-                "STATSD_PREFIX is at most 64 letters, digits, '_', '-' and '.', "
-                f"got {prefix!r:.200}"
+                f"give interval > 0 and values >= 1, got {interval} and {values}"
             )
-        if not (interval > 0 and values >= 1 and 512 <= datagram <= 65507):
-            raise ConfigurationError(
-                "give interval > 0, values >= 1 and 512 <= datagram <= 65507, "
-                f"got {interval}, {values} and {datagram}"
-            )
-        self.host, self.interval = host, interval
-        self._port, self._prefix, self._size = port, prefix, datagram
-        self._name_of, self._values, self._clock = name_of, values, clock
-        self._address = Address(host or "", port, clock)
-        self._client: Client | None = None
+        self._wire = Wire(
+            host, port, prefix, size=datagram, clock=clock, setting="STATSD", upstream=self.name
+        )
+        self.interval = interval
+        self._name_of, self._values = name_of, values
         self._keys = lru_cache(maxsize=65536)(self._keys_of)
-        self._longest_name = datagram - len(prefix) - _LONGEST_VALUE
+        self._longest_name = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
+
+    @property
+    def host(self) -> str | None:
+        """Where it sends to."""
+        return self._wire.host
 
     def send(self, samples: Sequence[Sample], /) -> None:
         """Send what was counted; what the socket takes only in part is completed next time.
@@ -109,28 +101,15 @@ class StatsD:
         Raises:
             UpstreamUnavailable: Nothing was sent.
         """
-        if not self.host:
-            return
-        client = self._connected()
-        went = client.went
-        if client.again():
-            with client.pipeline() as batch:
-                for sample in self._renamed(samples):
-                    self._write(batch, sample)
-            if not client.unsent:
-                return
-            if client.went > went:
-                return  # The rest is kept in the client, and goes first next time.
-            client.unsent.clear()
-        raise self._away("nobody listens, or the socket is full")
+        self._wire.send(lambda batch: self._write(batch, samples))
 
     def close(self) -> None:
         """Close the socket."""
-        client, self._client = self._client, None
-        if client is not None:
-            if client.unsent:
-                _LOG.warning("%d datagrams of metrics could not be sent", len(client.unsent))
-            client.close()
+        self._wire.close()
+
+    def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
+        for each in self._renamed(samples):
+            write(batch, each.name, each, self._values)
 
     def _renamed(self, samples: Sequence[Sample]) -> Iterable[Sample]:
         """Count each series under every name that the rule gives it."""
@@ -144,37 +123,22 @@ class StatsD:
     def _fit(self, name: str) -> str:
         return _UNFIT.sub("_", name)[: self._longest_name] or "_"
 
-    def _write(self, batch: Batch, sample: Sample) -> None:
-        name, value = sample.name, sample.value
-        if isinstance(value, Distribution):
-            scale = 1000.0 if sample.key.unit == "s" else 1.0
-            for size, stands_for in timings(value, self._values):
-                batch.timing(name, size * scale, 1 / stands_for)
-        elif sample.kind == "gauge":
-            batch.gauge(name, Plain(value))
-        elif value:
-            batch.incr(name, Plain(value))
 
-    def _connected(self) -> Client:
-        address = self._address.find()
-        old = self._client
-        if old is not None and old.pid != os.getpid():
-            # Left by a fork: what the parent has not sent is the parent's to send.
-            old.close()
-            old = None
-        if old is not None and old.address == address:
-            return old
-        try:
-            new = Client(address, self._port, self._prefix, self._size, self._clock)
-        except OSError as ex:
-            raise self._away(str(ex)) from ex
-        if old is not None:
-            new.unsent = old.unsent
-            old.close()
-        self._client = new
-        return new
+def write(batch: Batch, name: str, sample: Sample, values: int) -> None:
+    """Write one series as StatsD's lines.
 
-    def _away(self, cause: str) -> UpstreamUnavailable:
-        return UpstreamUnavailable(
-            f"STATSD_HOST={self.host!r}, port {self._port}: {cause}", upstream=self.name
-        )
+    Args:
+        batch: Where to.
+        name: The series' name.
+        sample: What it amounts to.
+        values: Timings of a histogram, at most.
+    """
+    value = sample.value
+    if isinstance(value, Distribution):
+        scale = 1000.0 if sample.key.unit == "s" else 1.0
+        for size, stands_for in timings(value, values):
+            batch.timing(name, size * scale, 1 / stands_for)
+    elif sample.kind == "gauge":
+        batch.gauge(name, Plain(value))
+    elif value:
+        batch.incr(name, Plain(value))

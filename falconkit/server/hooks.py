@@ -96,6 +96,11 @@ def post_worker_init(worker: Any) -> None:
         give_up=getattr(worker, "give_up", None),
     )
     worker.watchdog.start()
+    metrics = getattr(app, "metrics", None)
+    if metrics is not None:
+        # Each live worker's share, so that they add up to what the host has.
+        metrics.gauge("gunicorn.workers").set(1.0)
+        metrics.gauge("gunicorn.threads").set(float(worker.cfg.threads))
 
 
 def child_exit(arbiter: Any, worker: Any) -> None:

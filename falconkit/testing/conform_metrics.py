@@ -76,6 +76,19 @@ def labels_arrive_each_and_in_all(subject: Subject) -> None:
     _equal(arrived, subject.name_of("conform.labels", ()), 9)
 
 
+def many_series_arrive_each(subject: Subject) -> None:
+    """200 series of one flush arrive, each with its own count, whatever they are packed into."""
+    counter = subject.metrics.counter("conform.many", ("who",))
+    for number in range(200):
+        counter.labels(f"caller-{number}").add(number + 1)
+    subject.metrics.flush()
+    arrived = subject.read().counters
+    for number in range(200):
+        name = subject.name_of("conform.many", (("who", f"caller-{number}"),))
+        _equal(arrived, name, number + 1)
+    _equal(arrived, subject.name_of("conform.many", ()), 200 * 201 / 2)
+
+
 def a_gauge_is_what_it_is_now(subject: Subject) -> None:
     """The last value counts, negative ones and fractions too; a flush does not forget it."""
     gauge = subject.metrics.gauge("conform.gauge")
@@ -131,6 +144,7 @@ def hostile_labels_break_nothing(subject: Subject) -> None:
 LAWS: tuple[Callable[[Subject], None], ...] = (
     a_counter_arrives_whole,
     labels_arrive_each_and_in_all,
+    many_series_arrive_each,
     a_gauge_is_what_it_is_now,
     quantiles_are_right,
     nothing_is_told_of_what_was_not_observed,

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-import select
-import socket
-import threading
-from collections.abc import Callable, Iterable
+import socket  # noqa: F401 - for the example
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TypeVar
 
-from falconkit.testing.wait import wait_until
-
-T = TypeVar("T")
+from falconkit.testing.datagrams import DatagramSink
 
 # Value and rate in plain digits: daemons read an exponent each in its own way, or not.
 _LINE = re.compile(
@@ -61,7 +55,7 @@ def _line(text: str) -> Line:
     return Line(found["name"], float(found["value"]), found["kind"], rate, signed)
 
 
-class StatsDSink:
+class StatsDSink(DatagramSink):
     """Receives on a UDP port of loopback, and adds up as the StatsD daemon does.
 
     >>> with StatsDSink() as sink:
@@ -74,44 +68,6 @@ class StatsDSink:
     Attributes:
         port: Where it listens.
     """
-
-    def __init__(self, port: int = 0) -> None:
-        """Listen on ``port`` of 127.0.0.1; 0 takes a free one."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._socket.bind(("127.0.0.1", port))
-        self._socket.setblocking(False)
-        self.port: int = self._socket.getsockname()[1]
-        self._lock = threading.Lock()
-        self._datagrams: list[bytes] = []
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="statsd-sink", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> StatsDSink:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop listening. What was received can still be read."""
-        self._closed = True
-        self._thread.join()
-        self._drain()
-        self._socket.close()
-
-    def datagrams(self) -> list[bytes]:
-        """Return every datagram so far; what a local sender has sent is among them."""
-        if not self._closed:
-            self._drain()
-        with self._lock:
-            return list(self._datagrams)
 
     def lines(self) -> list[Line]:
         """Return every line so far.
@@ -142,26 +98,5 @@ class StatsDSink:
             found.setdefault(line.name, []).append((line.value, 1 / line.rate))
         return found
 
-    def wait_for(self, predicate: Callable[[StatsDSink], T], timeout: float = 10.0) -> T:
-        """Wait until ``predicate`` of this sink is true, and return it.
-
-        Raises:
-            AssertionError: It was not within ``timeout`` seconds.
-        """
-        return wait_until(lambda: predicate(self), timeout, what="the StatsD sink's data")
-
     def _of(self, kind: str) -> Iterable[Line]:
         return (line for line in self.lines() if line.kind == kind)
-
-    def _run(self) -> None:
-        while not self._closed:
-            if select.select([self._socket], [], [], 0.05)[0]:
-                self._drain()
-
-    def _drain(self) -> None:
-        with self._lock:
-            while True:
-                try:
-                    self._datagrams.append(self._socket.recv(65535))
-                except BlockingIOError:
-                    return

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from falconkit.arena import Arena
 from falconkit.metrics import Metrics, expvar
+from falconkit.metrics.cloudwatch_emf import CloudWatchEMF
+from falconkit.metrics.dogstatsd import DogStatsD
 from falconkit.metrics.sample import Labels
 from falconkit.metrics.statsd import StatsD, dotted
+from falconkit.metrics.telegraf import TelegrafStatsD
 from falconkit.testing import wait_until
 from falconkit.testing.conform_metrics import Arrived, Quantile, Subject
+from falconkit.testing.kept_metrics import KeptMetrics
 from falconkit.testing.statsd import StatsDSink
+from falconkit.testing.tagged import TaggedSink, dogstatsd, telegraf
 from tests.services import StatsDaemon, statsd_daemon
 
 
@@ -75,6 +84,76 @@ def sink_bench(folder: Path) -> Iterator[Subject]:
         assert all(len(each) < 1432 for each in sink.datagrams())
 
 
+def tagged(name: str, labels: Labels) -> str:
+    return json.dumps([name, [list(pair) for pair in labels]])
+
+
+def tagged_arrived(sink: TaggedSink) -> Arrived:
+    """Return what a sink has, by series, and under a name without tags what all its series have."""
+    counters: dict[str, float] = {}
+    for (name, labels), value in sink.counters().items():
+        for key in {tagged(name, labels), tagged(name, ())}:
+            counters[key] = counters.get(key, 0.0) + value
+    values = {tagged(*series): each for series, each in sink.values().items()}
+    return Arrived(
+        counters=counters,
+        gauges={tagged(*series): value for series, value in sink.gauges().items()},
+        counts={name: sum(n for _, n in each) for name, each in values.items()},
+        quantiles={name: weighted(each) for name, each in values.items()},
+    )
+
+
+def weighted(values: list[tuple[float, float]]) -> Quantile:
+    """Return the quantile function of values that stand for several each."""
+
+    def quantile(q: float) -> float | None:
+        passed, count = 0.0, sum(n for _, n in values)
+        for value, n in sorted(values):
+            passed += n
+            if passed >= q * count:
+                return value
+        return None
+
+    return quantile
+
+
+@contextmanager
+def dogstatsd_bench(folder: Path, *, unix: bool = False) -> Iterator[Subject]:
+    with tempfile.TemporaryDirectory() as short:
+        path = f"{short}/dsd.socket" if unix else None
+        with TaggedSink(dogstatsd, path=path) as sink:
+            metrics = Metrics(arena=Arena(folder))
+            host = f"unix://{path}" if unix else "127.0.0.1"
+            metrics.add_backend(DogStatsD(host, sink.port or 8125, interval=3600))
+            try:
+                yield Subject(metrics, lambda: tagged_arrived(sink), tagged)
+            finally:
+                metrics.close()
+            assert all(len(each) < (8192 if unix else 1432) for each in sink.datagrams())
+
+
+@contextmanager
+def telegraf_bench(folder: Path) -> Iterator[Subject]:
+    with TaggedSink(telegraf) as sink:
+        metrics = Metrics(arena=Arena(folder))
+        metrics.add_backend(TelegrafStatsD("127.0.0.1", sink.port, interval=3600))
+
+        def read() -> Arrived:
+            found = tagged_arrived(sink)
+            milliseconds = {
+                tagged(*series): [(value / 1000, n) for value, n in each]
+                for series, each in sink.values().items()
+            }
+            quantiles = {name: weighted(each) for name, each in milliseconds.items()}
+            return replace(found, quantiles=quantiles)
+
+        try:
+            yield Subject(metrics, read, tagged)
+        finally:
+            metrics.close()
+        assert all(len(each) < 1432 for each in sink.datagrams())
+
+
 @contextmanager
 def daemon_bench(folder: Path) -> Iterator[Subject]:
     with statsd_daemon() as daemon:
@@ -107,8 +186,78 @@ def arrived(daemon: StatsDaemon) -> Arrived:
     return Arrived(daemon.read("counters"), daemon.read("gauges"), {}, timers)
 
 
-BENCHES: dict[str, type[AbstractContextManager[Subject]]] = {
+@contextmanager
+def kept_bench(folder: Path) -> Iterator[Subject]:
+    metrics, kept = Metrics(arena=Arena(folder)), KeptMetrics()
+    metrics.add_backend(kept)
+
+    def read() -> Arrived:
+        series = {each.key for each in metrics.read()}
+        asked = {(key.name, labels) for key in series for labels in (key.labels, ())}
+        names = {name for name, _ in asked}
+        return Arrived(
+            counters={tagged(name, has): kept.counter(name, **dict(has)) for name, has in asked},
+            gauges={tagged(name, ()): kept.gauge(name) for name in names},
+            counts={tagged(name, ()): kept.histogram(name).count for name in names},
+            quantiles={tagged(name, ()): kept.histogram(name).quantile for name in names},
+        )
+
+    try:
+        yield Subject(metrics, read, tagged)
+    finally:
+        metrics.close()
+
+
+@contextmanager
+def emf_bench(folder: Path) -> Iterator[Subject]:
+    metrics, lines = Metrics(arena=Arena(folder)), []
+    metrics.add_backend(CloudWatchEMF("Shop", write=lines.append, interval=3600))
+    try:
+        yield Subject(metrics, lambda: emf_arrived(lines), tagged)
+    finally:
+        metrics.close()
+    assert all(len(each.encode()) <= 4096 for each in lines)
+
+
+def emf_arrived(lines: list[str]) -> Arrived:
+    """Return what CloudWatch would extract from the lines, read as its specification says."""
+    counters: dict[str, float] = {}
+    gauges: dict[str, float] = {}
+    values: dict[str, list[tuple[float, float]]] = {}
+    for line in lines:
+        root = json.loads(line)
+        (directive,) = root.pop("_aws")["CloudWatchMetrics"]
+        (dimensions,) = directive["Dimensions"]
+        assert len(dimensions) <= 9
+        assert 1 <= len(directive["Metrics"]) <= 100
+        labels = tuple((name, root[name]) for name in dimensions)
+        assert all(isinstance(value, str) and value.isascii() for _, value in labels)
+        for metric in directive["Metrics"]:
+            name, value = metric["Name"], root[metric["Name"]]
+            if isinstance(value, dict):
+                assert sum(value["Counts"]) == value["Count"]
+                pairs = zip(value["Values"], value["Counts"], strict=True)
+                values.setdefault(tagged(name, labels), []).extend(pairs)
+            elif metric["Unit"] == "Count":
+                for key in {tagged(name, labels), tagged(name, ())}:
+                    counters[key] = counters.get(key, 0.0) + value
+            else:
+                gauges[tagged(name, labels)] = value
+    return Arrived(
+        counters=counters,
+        gauges=gauges,
+        counts={name: sum(n for _, n in each) for name, each in values.items()},
+        quantiles={name: weighted(each) for name, each in values.items()},
+    )
+
+
+BENCHES: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "expvar": expvar_bench,
     "statsd": sink_bench,
     "statsd-daemon": daemon_bench,
+    "dogstatsd": dogstatsd_bench,
+    "dogstatsd-unix": partial(dogstatsd_bench, unix=True),
+    "telegraf": telegraf_bench,
+    "cloudwatch-emf": emf_bench,
+    "kept": kept_bench,
 }

@@ -3,12 +3,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from falconkit.arena import Arena
+from falconkit.errors import ConfigurationError
 from falconkit.events import BackendFailed, Event, Events
 from falconkit.metrics import Distribution, Metrics, Sample, delivery, expvar
+from falconkit.metrics.dogstatsd import DogStatsD
 from falconkit.testing import wait_until
 
 
@@ -222,3 +225,15 @@ def test_the_shortest_interval_counts(
     metrics.counter("calls").add()
     wait_until(lambda: quick.got and slow.got)
     metrics.close()
+
+
+@pytest.mark.parametrize("backend", [None, "statsd", object(), Recorder])
+def test_what_is_no_backend_is_refused(arena: Arena, backend: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a backend has name, interval"):
+        Metrics(arena=arena).add_backend(backend)
+
+
+def test_the_counter_of_what_is_refused_fits_every_backend(arena: Arena) -> None:
+    # Nothing may raise because of a number, so it is tried when the backend is added.
+    with pytest.raises(ConfigurationError, match="'metric' is a constant tag"):
+        Metrics(arena=arena).add_backend(DogStatsD(None, tags={"metric": "x"}))

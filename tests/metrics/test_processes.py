@@ -157,7 +157,7 @@ def test_a_child_sends_nothing_of_what_its_parent_still_owes(
     metrics.flush()
     (backend,) = [route.backend for route in metrics._delivery._routes]
     assert isinstance(backend, StatsD)
-    backend._client.unsent = ["calls:10|c"]
+    backend._wire._client.unsent = ["calls:10|c"]
 
     def work() -> None:
         calls.add(100)

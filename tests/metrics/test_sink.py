@@ -70,7 +70,7 @@ def test_it_can_be_read_after_it_closed_and_waited_for() -> None:
         assert sink.wait_for(lambda sink: sink.counters().get("a")) == 1.0
         send(sink, "a:1|c")
     assert sink.counters() == {"a": 2.0}
-    with pytest.raises(AssertionError, match="the StatsD sink's data: not after 0 s"):
+    with pytest.raises(AssertionError, match="the sink's data: not after 0 s"):
         sink.wait_for(lambda sink: sink.counters().get("b"), timeout=0)
 
 

@@ -10,7 +10,7 @@ import pytest
 from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Metrics, expvar
-from falconkit.metrics.datagrams import Plain
+from falconkit.metrics.datagrams import Plain, Target
 from falconkit.metrics.sample import Sample, SeriesKey
 from falconkit.metrics.statsd import StatsD
 from falconkit.testing import ManualClock
@@ -268,9 +268,9 @@ def test_a_name_that_moves_is_followed_within_a_minute(
     found = []
     for address in ("127.0.0.1", "127.0.0.2", "127.0.0.2", "", "127.0.0.3"):
         leads_to[0] = address
-        found.append(backend._address.find()[0])
+        found.append(backend._wire._finder.find().address[0])
         clock.advance(59)
-        found.append(backend._address.find()[0])
+        found.append(backend._wire._finder.find().address[0])
         clock.advance(1)
     assert found == [f"127.0.0.{n}" for n in (1, 1, 2, 2, 2, 2, 2, 2, 2, 3)]
 
@@ -279,19 +279,19 @@ def test_a_new_address_has_a_new_socket(metrics: Metrics, sink: StatsDSink) -> N
     backend = sending(metrics, sink)
     metrics.counter("calls").add()
     metrics.flush()
-    old = backend._client
+    old = backend._wire._client
     assert old is not None
-    backend._address._found = ("127.0.0.2", False)
+    backend._wire._finder._found = Target(socket.AF_INET, ("127.0.0.2", sink.port))
     with pytest.raises(UpstreamUnavailable):
         backend.send(metrics.read())
     assert old._sock is None
-    assert backend._client is not None
-    assert backend._client._addr[0] == "127.0.0.2"
+    assert backend._wire._client is not None
+    assert backend._wire._client.target.address[0] == "127.0.0.2"
 
 
 def test_localhost_is_ipv4_first_and_ipv6_works(metrics: Metrics) -> None:
-    assert StatsD("localhost")._address.find() == ("127.0.0.1", False)
-    assert StatsD("::1")._address.find() == ("::1", True)
+    assert StatsD("localhost")._wire._finder.find().address == ("127.0.0.1", 8125)
+    assert StatsD("::1")._wire._finder.find().address[:2] == ("::1", 8125)
 
 
 class Failing:
@@ -318,7 +318,7 @@ def test_a_full_socket_neither_loses_nor_repeats(
     calls = metrics.counter("calls", ("n",))
     metrics.counter("start").add()
     metrics.flush()
-    client = backend._client
+    client = backend._wire._client
     assert client is not None
     client._sock = Failing(client._sock, refuses)
     for n in range(150):
@@ -352,8 +352,8 @@ def test_what_is_left_when_it_is_closed_is_told(
     backend = sending(metrics, sink)
     metrics.flush()
     backend.send([])
-    assert backend._client is not None
-    backend._client.unsent = ["a:1|c"]
+    assert backend._wire._client is not None
+    backend._wire._client.unsent = ["a:1|c"]
     backend.close()
     backend.close()
     assert told(caplog) == ["1 datagrams of metrics could not be sent"]

@@ -81,9 +81,14 @@ class Callers:
                 return
             self._stop.wait(0.01)
 
-    def give_up(self) -> None:
-        """Let those that are being refused go."""
+    def give_up(self, but: int) -> None:
+        """Let those that are being refused go, and wait until only ``but`` are left."""
         self._stop.set()
+        wait_until(
+            lambda: sum(each.is_alive() for each in self._threads) == but,
+            LONG,
+            what=f"all but {but} callers have gone",
+        )
 
     def wait(self) -> None:
         for thread in self._threads:
@@ -119,7 +124,7 @@ def test_what_is_more_than_the_bulkheads_hold_is_refused_at_once(server, backend
     wait_until(lambda: backend.now == 8, LONG, what="both workers are full")
     # Nothing has been answered by the backend: all refusals so far came at once.
     wait_until(lambda: callers.came[503] >= 24, LONG, what="the others are refused")
-    callers.give_up()
+    callers.give_up(but=8)
     assert server.get("/bulkhead/CRITICAL")[0] == 503
     assert server.get("/health/ready")[0] == 200
     assert backend.total == 8
@@ -135,11 +140,11 @@ def test_the_normal_are_shed_first_and_the_critical_last(server, backend):
     normal = Callers(server, "/shed/NORMAL", 16)
     wait_until(lambda: backend.now == 6, LONG, what="both workers have nine tenths")
     wait_until(lambda: normal.came[503] >= 16, LONG, what="the others are refused")
-    normal.give_up()
+    normal.give_up(but=6)
     critical = Callers(server, "/shed/CRITICAL", 16)
     wait_until(lambda: backend.now == 8, LONG, what="both workers are full")
     wait_until(lambda: critical.came[503] >= 16, LONG, what="the others are refused")
-    critical.give_up()
+    critical.give_up(but=2)
     assert server.get("/shed/CRITICAL")[0] == 503
     assert server.get("/health/ready")[0] == 200
     backend.go.set()

@@ -4,6 +4,7 @@ import pytest
 
 from falconkit.debug import Vars
 from falconkit.debug.vars import from_this_machine
+from falconkit.testing import ManualClock
 from tests.transport.serving import call, environ, make
 
 
@@ -72,3 +73,17 @@ def test_it_tells_nobody_where_the_arena_is(tmp_path):
     shown = get(app)[2]
     assert str(tmp_path).encode() not in shown
     assert "private" in json.loads(shown)["arena"]
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+def test_the_time_in_the_router_s_queue_is_counted_where_it_is_trusted(tmp_path, hops):
+    clock = ManualClock(time=1_700_000_000.0)
+    app = make(tmp_path, clock=clock, settings={"trusted_hops": hops})
+    call(app, environ("GET", "/health/live", HTTP_X_REQUEST_START="1699999999750"))
+    call(app, environ("GET", "/health/live"))
+    shown = json.loads(get(app)[2])
+    if hops:
+        assert shown["request.queue_seconds"]["count"] == 1
+        assert shown["request.queue_seconds"]["p50"] == pytest.approx(0.25, rel=0.01)
+    else:
+        assert "request.queue_seconds" not in shown

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import falcon
+
 from falconkit.arena import Arena, default_arena
 from falconkit.clock import Clock, system_clock
+from falconkit.context import QUEUE_TIME, Context
+from falconkit.debug.scrape import Exposed, Scrape
 from falconkit.debug.traces import Traces
 from falconkit.debug.vars import Vars
 from falconkit.endpoint import Middleware, chain
@@ -33,6 +37,8 @@ def app(
     tracer: Tracer | None = None,
     traces: TraceRing | None = None,
     debug_vars: str | None = None,
+    prometheus: Exposed | None = None,
+    metrics_page: str | None = None,
     arena: Arena | None = None,
     clock: Clock = system_clock,
     **falcon_s: Any,
@@ -49,6 +55,10 @@ def app(
         traces: What ``/debug/traces`` draws: a reporter of the tracer's.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
+        prometheus: What Prometheus reads at ``/metrics``, see
+            `falconkit.metrics.prometheus.Prometheus`; there is no such page when None.
+        metrics_page: ``open`` to all or ``closed`` to all but this machine; as
+            ``/debug/vars`` is when None.
         arena: Whose state ``/debug/vars`` shows; the process's own when None.
         clock: What tells the time.
         **falcon_s: What `falcon.App` takes: ``middleware``, ``cors_enable``.
@@ -58,8 +68,10 @@ def app(
     """
     settings = Settings.from_env() if settings is None else settings
     debug_vars = settings.debug_vars if debug_vars is None else debug_vars
-    if debug_vars not in ("open", "closed"):
-        raise ConfigurationError(f"DEBUG_VARS={debug_vars!r}: give 'open' or 'closed'")
+    metrics_page = debug_vars if metrics_page is None else metrics_page
+    for name, page in (("DEBUG_VARS", debug_vars), ("metrics_page", metrics_page)):
+        if page not in ("open", "closed"):
+            raise ConfigurationError(f"{name}={page!r}: give 'open' or 'closed'")
     events = Events(log_events(clock=clock))
     if metrics is None:
         metrics = Metrics(arena=arena, events=events, clock=clock)
@@ -69,8 +81,9 @@ def app(
     if tracer is not None:
         tracer.attach(events, _counting(metrics))
     shown = default_arena() if arena is None else arena
+    start = extractors.start(settings.trusted_hops, clock=clock, tracer=tracer)
     host = Host(
-        start=extractors.start(settings.trusted_hops, clock=clock, tracer=tracer),
+        start=_queued(start, metrics) if settings.trusted_hops else start,
         limits=BodyLimits(settings.max_body, settings.body_timeout, clock=clock),
         events=events,
         clock=clock,
@@ -92,9 +105,25 @@ def app(
     made.add_route("/debug/vars", Vars(read, everybody=debug_vars == "open"))
     if traces is not None:
         made.add_route("/debug/traces", Traces(traces.read, everybody=debug_vars == "open"))
+    if prometheus is not None:
+        made.add_route("/metrics", Scrape(prometheus, everybody=metrics_page == "open"))
     made.add_route("/health/live", Live())
     made.add_route("/health/ready", Ready(lambda: made.draining))
     return made
+
+
+def _queued(start: extractors.Start, metrics: Metrics) -> extractors.Start:
+    """Count how long requests waited in the platform's router, where it says so."""
+    seconds = metrics.histogram("request.queue_seconds")
+
+    def first(request: falcon.Request, events: Events) -> Context:
+        ctx = start(request, events)
+        waited = ctx.get(QUEUE_TIME)
+        if waited is not None:
+            seconds.observe(waited)
+        return ctx
+
+    return first
 
 
 def _counting(metrics: Metrics) -> Callable[[str, int], None]:

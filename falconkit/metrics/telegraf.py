@@ -1,0 +1,102 @@
+"""Send metrics to Telegraf's StatsD input, whose names have tags as InfluxDB's lines do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from falconkit.clock import Clock, system_clock
+from falconkit.errors import ConfigurationError
+from falconkit.metrics.datagrams import Batch
+from falconkit.metrics.sample import Kind, Sample, SeriesKey
+from falconkit.metrics.statsd import write
+from falconkit.metrics.tags import Tags
+from falconkit.metrics.wire import LONGEST_VALUE, Wire
+
+# Telegraf splits a line at its first colon, and the name at commas and "=".
+_UNFIT: Final = re.compile(r"[,=:|#@\s\\]")
+
+
+class TelegrafStatsD:
+    """A backend that sends ``name,tag=value:1|c``, for `Metrics.add_backend`.
+
+    Labels are tags. All else is as with `falconkit.metrics.statsd.StatsD`.
+
+    >>> TelegrafStatsD("127.0.0.1", tags={"env": "prod"}).interval
+    1.0
+    >>> TelegrafStatsD("127.0.0.1", tags={"env": "a=b"})
+    Traceback (most recent call last):
+    falconkit.errors.ConfigurationError: the tag 'env' cannot have the value 'a=b': ...
+    """
+
+    name = "telegraf"
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int = 8125,
+        prefix: str = "",
+        *,
+        tags: Mapping[str, str] | None = None,
+        interval: float = 1.0,
+        values: int = 100,
+        datagram: int = 1432,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Say where to send. Nothing is looked up or opened before the first `send`.
+
+        Args:
+            host: A name, an address or ``unix:///path``; None or ``""``: nothing is sent.
+            port: Its UDP port.
+            prefix: Put before every name, with a dot.
+            tags: Stand on every series, before its own.
+            interval: Seconds between two sends.
+            values: Timings of one histogram in one interval, at most.
+            datagram: No datagram has so many bytes; 1432 fits Ethernet.
+            clock: What time is read from.
+
+        Raises:
+            ConfigurationError: A value cannot be used.
+        """
+        if not (interval > 0 and values >= 1):
+            raise ConfigurationError(
+                f"give interval > 0 and values >= 1, got {interval} and {values}"
+            )
+        self._wire = Wire(
+            host, port, prefix, size=datagram, clock=clock, setting="TELEGRAF", upstream=self.name
+        )
+        room = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
+        self._tags = Tags(tags, room=room, unfit=_UNFIT)
+        self.interval = interval
+        self._values = values
+        self._text = lru_cache(maxsize=65536)(self._text_of)
+
+    def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
+        """Refuse a metric whose tags do not fit.
+
+        Raises:
+            ConfigurationError: A label cannot be carried.
+        """
+        self._tags.check(name, labels)
+
+    def send(self, samples: Sequence[Sample], /) -> None:
+        """Send what was counted; what the socket takes only in part is completed next time.
+
+        Raises:
+            UpstreamUnavailable: Nothing was sent.
+        """
+        self._wire.send(lambda batch: self._write(batch, samples))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._wire.close()
+
+    def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
+        for each in self._tags.fitted(samples):
+            write(batch, self._text(each.key), each, self._values)
+
+    def _text_of(self, key: SeriesKey) -> str:
+        tags = "".join(f",{label}={value}" for label, value in (*self._tags.constant, *key.labels))
+        return f"{key.name}{tags}".encode().decode("latin-1")
