@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from falconkit.sd.outliers import Outliers, answered, at_fault
 from falconkit.sd.policy import Observer, Policy
 
 _LOG = logging.getLogger("falconkit.sd")
+
+Part = Callable[[Any], Callable[[Any, Any], Any]]
 
 
 class Balancer:
@@ -86,7 +89,9 @@ class Balancer:
         self.__endpoint__ = name or endpointer.service
         named(self.__endpoint__)  # refuses what cannot be a name
         self.idempotent = idempotent
+        self.service = endpointer.service
         self._endpointer = endpointer
+        self._part: Part | None = None
         self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
         self._counts = counts
         self._now = clock.monotonic
@@ -112,8 +117,10 @@ class Balancer:
         # PERF: adds 1.9 us by turns, 2.9 us by PeakEwma, of 1,000 members as of 3.
         started, member = self._enter(ctx, request)
         ctx.notes.leave(member.asked)
+        part = self._part
         try:
-            result = member.endpoint(ctx.having(INSTANCE, member.address), request)
+            endpoint = member.endpoint if part is None else part(member.endpoint)
+            result = endpoint(ctx.having(INSTANCE, member.address), request)
         except BaseException as error:
             self._failed(ctx, member, started, error)
             raise
@@ -126,6 +133,38 @@ class Balancer:
         if member.retired:
             self._last_out(member)
         return result
+
+    def through(
+        self, part: Part, *, name: str | None = None, idempotent: bool | None = None
+    ) -> Balancer:
+        """Return a balancer over the same members that calls a part of each one's endpoint.
+
+        For a service of several endpoints: what one call shows of an instance, by its
+        latency or a failure, counts for all of them. `close` of any closes all.
+
+        >>> from falconkit.sd.static import Static
+        >>> words = {"upper": lambda ctx, word: word.upper(), "size": lambda ctx, word: len(word)}
+        >>> both = Balancer(Endpointer(Static("10.0.0.1:80"), lambda instance: words))
+        >>> upper = both.through(lambda endpoints: endpoints["upper"], name="upper")
+        >>> size = both.through(lambda endpoints: endpoints["size"], name="size")
+        >>> upper(Context(), "hi"), size(Context(), "hi")
+        ('HI', 2)
+        >>> both.close()
+
+        Args:
+            part: Given what the endpointer's factory made of an instance, returns what is called.
+            name: The endpoint's name; this one's when None.
+            idempotent: As in the class.
+
+        Raises:
+            ConfigurationError: The name cannot be one.
+        """
+        made = copy.copy(self)
+        made.__endpoint__ = name or self.__endpoint__
+        named(made.__endpoint__)  # refuses what cannot be a name
+        made.idempotent = idempotent
+        made._part = part
+        return made
 
     def pick(self, ctx: Context, request: Any) -> Member:
         """Return the member that a call would be sent to now.
