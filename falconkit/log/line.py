@@ -27,6 +27,7 @@ class RequestLine(msgspec.Struct, gc=False):
         trace_id: The trace's, when there is one.
         elapsed: Seconds.
         service: The service's name, when the formatter was given one.
+        call: What was called, when the line is of a call that we made.
 
     Its text is the line of go-kit's counter service:
 
@@ -45,6 +46,7 @@ class RequestLine(msgspec.Struct, gc=False):
     trace_id: str | UnsetType = UNSET
     elapsed: float = 0.0
     service: str | UnsetType = UNSET
+    call: str | UnsetType = UNSET
 
     def fields(self) -> dict[str, Any]:
         """Return what is set, by name, in order."""
@@ -55,8 +57,18 @@ class RequestLine(msgspec.Struct, gc=False):
         return pairs(shown(cast(dict[str, Json], jsonable(self.fields()))).items())
 
 
-SHOWN = ("path", "request", "result", "err", "request_id", "trace_id", "elapsed", "truncated")
-"""The fields of the article's line, and two more when there is something to say."""
+SHOWN = (
+    "path",
+    "call",
+    "request",
+    "result",
+    "err",
+    "request_id",
+    "trace_id",
+    "elapsed",
+    "truncated",
+)
+"""The fields of the article's line, and three more when there is something to say."""
 
 
 def shown(fields: dict[str, Json]) -> dict[str, Json]:

@@ -18,9 +18,14 @@ from falconkit.log.line import RequestLine
 from falconkit.log.outcome import level_of, words_of
 from falconkit.log.route import Route, route_to
 from falconkit.log.stamp import Stamp
+from falconkit.naming import name_of
 
-_LEVEL_NAMES = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
-_INFO = logging.INFO
+_LEVEL_NAMES = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+}
 _PLAIN = frozenset((int, str, bool, float, dict, list, type(None)))
 
 
@@ -30,6 +35,7 @@ def log(
     logger: logging.Logger | None = None,
     redact: Iterable[str] = (),
     format: str = "json",
+    client: bool = False,
     clock: Clock = system_clock,
 ) -> Middleware:
     """Write one line for each call: path, request, result, err, request id, elapsed time.
@@ -56,6 +62,9 @@ def log(
         redact: Names of fields to hide, beside those of the handler.
         format: The format for a sink that is no `Handler`: ``json``,
             ``logfmt`` or ``console``.
+        client: True around what we call. Its lines say in ``call`` what that was, beside
+            the path of the request that we serve, and a call that went well is told at
+            ``debug``: a request leaves one line, and one more for each call that failed.
         clock: Tells the time and how much of it a call took.
 
     Raises:
@@ -69,7 +78,8 @@ def log(
 
     @layer("log", observes=True, redact=names)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
-        tell = _teller(route_to(sink, logger, names, format), clock)
+        route = route_to(sink, logger, names, format)
+        tell = _teller(route, clock, name_of(next) if client else None)
         monotonic = clock.monotonic
 
         def call(ctx: Context, request: Req) -> Res:
@@ -87,15 +97,17 @@ def log(
     return wrap
 
 
-def _teller(route: Route, clock: Clock) -> Callable[..., None]:
+def _teller(route: Route, clock: Clock, called: str | None) -> Callable[..., None]:
     now, stamp, failers = clock.time, Stamp().of, _Failers()
     enabled, write = route.enabled, route.write
+    well = logging.INFO if called is None else logging.DEBUG
+    call = UNSET if called is None else called
 
     def tell(
         ctx: Context, request: Any, result: Any, error: BaseException | None, elapsed: float
     ) -> None:
         try:
-            failure, level = error, _INFO
+            failure, level = error, well
             if error is not None:
                 level = level_of(error)
             elif type(result) not in _PLAIN:
@@ -114,6 +126,8 @@ def _teller(route: Route, clock: Clock) -> Callable[..., None]:
                 ctx.request_id,
                 UNSET if span is None else span.trace_id or UNSET,
                 round(elapsed * 1e9) / 1e9,
+                UNSET,
+                call,
             )
             write(level, line)
         except Exception:

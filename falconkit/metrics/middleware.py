@@ -24,7 +24,7 @@ from falconkit.naming import name_of
 _MOST_TYPES = 256
 
 
-def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
+def measure(metrics: Metrics, *, prefix: str = "request", clock: Clock | None = None) -> Middleware:
     """Count calls by outcome, errors by kind, seconds, and calls in flight.
 
     Place it outside of what refuses, so that refused calls are counted too.
@@ -46,17 +46,19 @@ def measure(metrics: Metrics, *, clock: Clock | None = None) -> Middleware:
     Args:
         metrics: Where it is counted, as ``request.count``, ``request.errors``,
             ``request.seconds`` and ``request.in_flight``.
+        prefix: The first word of these names. Around what we call give another, as
+            ``call``, lest the calls be counted among the requests that we serve.
         clock: Whose seconds they are; the one of ``metrics`` when None.
 
     Raises:
-        ConfigurationError: ``metrics`` is none.
+        ConfigurationError: ``metrics`` is none, or the prefix cannot be used.
     """
     if not isinstance(metrics, Metrics):
         raise ConfigurationError(f"measure() counts in a Metrics, got {metrics!r}")
-    count = metrics.counter("request.count", ("endpoint", "outcome"))
-    errors = metrics.counter("request.errors", ("endpoint", "kind"))
-    seconds = metrics.histogram("request.seconds", ("endpoint",))
-    in_flight = metrics.gauge("request.in_flight", ("endpoint",))
+    count = metrics.counter(f"{prefix}.count", ("endpoint", "outcome"))
+    errors = metrics.counter(f"{prefix}.errors", ("endpoint", "kind"))
+    seconds = metrics.histogram(f"{prefix}.seconds", ("endpoint",))
+    in_flight = metrics.gauge(f"{prefix}.in_flight", ("endpoint",))
     now = (metrics.clock if clock is None else clock).monotonic
 
     @layer("measure", observes=True)

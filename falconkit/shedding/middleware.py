@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
 from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import ConfigurationError
@@ -25,6 +26,7 @@ def shed(
     shares: Mapping[Priority, float] = SHARES,
     queue: CoDel | None = None,
     retry_after: float = 1.0,
+    clock: Clock = system_clock,
     events: Events | None = None,
     rng: Callable[[float, float], float] = random.uniform,
 ) -> Middleware:
@@ -58,6 +60,7 @@ def shed(
             it takes a place. Seen only where the router tells: see `QUEUE_TIME`.
         retry_after: Seconds that the refused are told to stay away, give or take
             a half by chance, so that they do not all come back at one moment.
+        clock: Whose seconds the bounds count in that are made here.
         events: Who hears that shedding started or stopped; the call's own listeners when None.
         rng: ``(low, high) -> number``, the chance in ``retry_after``.
 
@@ -67,12 +70,12 @@ def shed(
     """
     if priority is not None and not callable(priority):
         raise ConfigurationError(f"priority is {priority!r}: give a function (ctx, request)")
-    given = limit if isinstance(limit, AdaptiveLimit) else AdaptiveLimit(limit)
+    given = limit if isinstance(limit, AdaptiveLimit) else AdaptiveLimit(limit, clock=clock)
     terms = Terms(priority, checked(shares), queue, retry_after, events, rng)
 
     @layer("shed", limit=repr(given), queue=repr(queue), retry_after=retry_after)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
-        bound = given if given is limit else AdaptiveLimit(given.policy)
+        bound = given if given is limit else AdaptiveLimit(given.policy, clock=clock)
         gate = Gate(name_of(next), bound, terms)
         admit, leave, now = gate.admit, bound.leave, bound.clock.monotonic
 

@@ -9,7 +9,9 @@ from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.deadline import deadline, timeout
 from falconkit.endpoint import Req, Res
 from falconkit.layers import observers
-from falconkit.ratelimit import TokenBucket, delay, limit
+from falconkit.metrics import Metrics
+from falconkit.presets import call_stack, client_stack, observe_stack, server_stack, try_stack
+from falconkit.ratelimit import TokenBucket, by_caller, delay, limit
 from falconkit.retry import Threads, hedge, on, retry, seconds, transient, tries
 from falconkit.testing import ManualClock, Script, conform_middleware
 from falconkit.tracing import (
@@ -156,5 +158,13 @@ reporters: list[Reporter] = [
     SpanList(),
 ]
 tracers: list[Tracer] = [LeanTracer("counter", reporter=Several(*reporters)), OTelTracer()]
+numbers = Metrics()
+served = server_stack(
+    numbers, tracer=tracers[0], authenticate=shout("who"), limit="30/minute", key=by_caller
+)
+assert_type(chain(observe_stack(numbers), served)(add)(ctx, AddRequest(1)), int)
+counter = client_stack(numbers, tracer=tracers[0], breaker=CircuitBreaker)(client)
+assert_type(counter(ctx, AddRequest(1)), Summed)
+tried: Endpoint[AddRequest, Summed] = call_stack(numbers)(try_stack(timeout=1.0)(client))
 traced = chain(trace(tracers[0]), limit("1/second"))(add)
 assert_type(traced(Context(), AddRequest(1)), int)
