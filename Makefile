@@ -1,4 +1,5 @@
 # make run    serve the example on PORT (8000)
+# make demo   start services that call each other, kill one, and see that no caller notices
 # make test   run every test
 # make check  lint, types, import rules
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -6,7 +7,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check clean
+.PHONY: run demo test check clean
 .DEFAULT_GOAL := test
 
 $(VENV)/run: requirements.txt setup.cfg pyproject.toml
@@ -27,6 +28,9 @@ run: $(VENV)/run
 	    fi; sleep 0.2; \
 	done & \
 	PORT=$(PORT) exec $(BIN)/gunicorn -c python:falconkit.server.gunicorn example_counter.app:app
+
+demo: $(VENV)/run
+	exec $(BIN)/python -m examples.demo $(ARGS)
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
