@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from falconkit.clock import Clock, system_clock
-from falconkit.context import INSTANCE, Context
-from falconkit.errors import ConfigurationError
+from falconkit.context import ATTEMPT, INSTANCE, Asked, Context
+from falconkit.errors import ConfigurationError, Refused
 from falconkit.events import Events
 from falconkit.naming import named
 from falconkit.sd.chooser import Chooser
@@ -24,13 +24,23 @@ _LOG = logging.getLogger("falconkit.sd")
 
 Part = Callable[[Any], Callable[[Any, Any], Any]]
 
+Tried = tuple[Asked, ...]
+
+_MOST_REFUSALS = 8
+"""Members that may refuse a call before it is given up."""
+
+_REDRAWS = 5
+"""How often one that has had the call already is drawn anew, as Envoy's ``previous_hosts`` is."""
+
 
 class Balancer:
     """An endpoint that sends each call to one of an `Endpointer`'s members.
 
     Tries nothing twice: that is a retry around it, and each try is sent to the member
-    that is best then. Who was asked is in the context of what stands inside
-    (`falconkit.context.INSTANCE`), and in a note for what stands outside (`Asked`).
+    that is best then, of those that have not had this call yet. What a member's own layers refuse,
+    as an open breaker does, was sent to nobody, and goes to another member at once. Who
+    was asked is in the context of what stands inside (`falconkit.context.INSTANCE`), and in
+    a note for what stands outside (`Asked`).
 
     >>> from falconkit.context import Asked
     >>> from falconkit.sd.static import Static
@@ -115,24 +125,29 @@ class Balancer:
             NoInstance: There is none.
         """
         # PERF: adds 1.9 us by turns, 2.9 us by PeakEwma, of 1,000 members as of 3.
-        started, member = self._enter(ctx, request)
-        ctx.notes.leave(member.asked)
         part = self._part
-        try:
-            endpoint = member.endpoint if part is None else part(member.endpoint)
-            result = endpoint(ctx.having(INSTANCE, member.address), request)
-        except BaseException as error:
-            self._failed(ctx, member, started, error)
-            raise
-        member.in_flight -= 1
-        if member.streak:
-            member.streak = 0
-        if self._observe is not None:
-            now = self._now()
-            self._observe(member, now - started, now, False)
-        if member.retired:
-            self._last_out(member)
-        return result
+        tried = () if ctx.get(ATTEMPT) is None else ctx.notes.of(Asked)
+        while True:
+            started, member = self._enter(ctx, request, tried)
+            ctx.notes.leave(member.asked)
+            try:
+                endpoint = member.endpoint if part is None else part(member.endpoint)
+                result = endpoint(ctx.having(INSTANCE, member.address), request)
+            except BaseException as error:
+                self._failed(ctx, member, started, error)
+                if _was_sent(error) or member.asked in tried or len(tried) >= _MOST_REFUSALS:
+                    raise
+                tried = (*tried, member.asked)
+                continue
+            member.in_flight -= 1
+            if member.streak:
+                member.streak = 0
+            if self._observe is not None:
+                now = self._now()
+                self._observe(member, now - started, now, False)
+            if member.retired:
+                self._last_out(member)
+            return result
 
     def through(
         self, part: Part, *, name: str | None = None, idempotent: bool | None = None
@@ -197,16 +212,28 @@ class Balancer:
     def __repr__(self) -> str:
         return f"Balancer({self.__endpoint__!r}, {self._policy!r})"
 
-    def _enter(self, ctx: Context, request: Any) -> tuple[float, Member]:
+    def _enter(self, ctx: Context, request: Any, tried: Tried) -> tuple[float, Member]:
         while True:
             now = self._now()
             member = self._pick(ctx, request, now)
+            if tried:
+                member = self._another(ctx, request, now, member, tried)
             member.in_flight += 1
             if not member.retired:
                 return now, member
             # It left the set just now, and its endpoint may be closed already.
             member.in_flight -= 1
             self._last_out(member)
+
+    def _another(
+        self, ctx: Context, request: Any, now: float, member: Member, tried: Tried
+    ) -> Member:
+        """Return a member that has not had this call, if it is drawn soon."""
+        for _ in range(_REDRAWS):
+            if member.asked not in tried:
+                break
+            member = self._pick(ctx, request, now)
+        return member
 
     def _last_out(self, member: Member) -> None:
         if member.in_flight == 0:
@@ -233,3 +260,8 @@ class Balancer:
         except Exception:
             _LOG.exception("counts= of %s failed on %r", self.__endpoint__, type(error))
             return False
+
+
+def _was_sent(error: BaseException) -> bool:
+    """Return whether the instance may have seen the call that raised this."""
+    return not isinstance(error, Refused) or error.upstream is not None

@@ -276,6 +276,22 @@ def test_an_instance_has_one_breaker_for_all_threads(service):
         assert len(made) == 1
 
 
+def test_instances_whose_circuit_is_open_are_passed_over(service):
+    def breaker(name):
+        return CircuitBreaker(name, shared=False, failures_in_a_row=1, wait=60.0)
+
+    with Peer(*totals(*range(60))) as peer:
+        dead = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+        counter = service(
+            sd=Static(address(peer), *dead),
+            around=retry(clock=ManualClock()),
+            each=guard(breaker),
+            by=RoundRobin(),
+        )
+        add = counter.post("/add", returns=Total)
+        assert [add(Context(), Total(1)).v for _ in range(60)] == list(range(60))
+
+
 def failure_of(call):
     try:
         call(Context(), None)
