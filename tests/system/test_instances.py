@@ -25,7 +25,7 @@ from falconkit.transport import http
 
 ROOT = Path(__file__).parents[2]
 TURNS = int(os.environ.get("FALCONKIT_TURNS", "3"))
-"""How often each of it happens; 20 before a release."""
+"""How often each of it happens; more than 3 want ``pytest -o faulthandler_timeout=600``."""
 
 
 class Instances(AbstractContextManager["Instances"]):
@@ -179,8 +179,8 @@ def test_no_caller_sees_what_happens_to_instances(tmp_path: Path) -> None:
 
 
 def tell(turn: int, calls: Calls, slow: Gunicorn, began: float) -> None:
-    """Print the slow one's share of the calls that ended after two seconds of slowness."""
-    wait_until(lambda: time.monotonic() > began + 4)
-    for low, high in ((0, 2), (2, 4)):
+    """Print the slow one's share of the calls in the first seconds of its slowness."""
+    wait_until(lambda: time.monotonic() > began + 3)
+    for low, high in ((0, 2), (2, 3)):
         asked = [who for at, who in calls.asked if began + low <= at < began + high]
         print(f"turn {turn}, {low} to {high} s: {share(asked, slow):.2%} of {len(asked)}")
