@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
+_AT_ONCE = 65536
+
+
 class Origin(NamedTuple):
     """Where a service answers.
 
@@ -159,7 +162,7 @@ class _TimedAnswer(http.client.HTTPResponse):
 
 
 class _OneSend:
-    """Sends a request's head and body at once.
+    """Sends a request's head and body at once, if they are not long.
 
     PERF: urllib3 sends one after the other, so that the peer is woken for half a
     request; 3 us of a call over loopback.
@@ -174,7 +177,8 @@ class _OneSend:
             super().request(*args, **options)  # type: ignore[misc]
         finally:
             self._held = None
-        self.send(b"".join(held))
+        for each in held if sum(map(len, held)) > _AT_ONCE else (b"".join(held),):
+            self.send(each)
 
     def send(self, data: Any) -> None:
         if self._held is None:

@@ -180,7 +180,7 @@ class Service(Calls):
         return self._balancer.status()
 
     def close(self) -> None:
-        """Close connections and discovery; a call that is running ends first. Later ones fail."""
+        """Close connections and discovery. A call that is running still ends; later ones fail."""
         self._balancer.close()
         self._place.instancer.close()
 
