@@ -53,12 +53,12 @@ def name_of(endpoint: Callable[..., Any]) -> str:
     given = getattr(endpoint, "__endpoint__", None)
     if given is not None:
         return str(given)
-    *_, innermost = inward(endpoint)
-    if innermost is not endpoint:
-        return name_of(innermost)
-    if isinstance(innermost, functools.partial):
-        return name_of(innermost.func)
-    return str(getattr(innermost, "__name__", type(innermost).__name__))
+    inner = innermost(endpoint)
+    if inner is not endpoint:
+        return name_of(inner)
+    if isinstance(inner, functools.partial):
+        return name_of(inner.func)
+    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def dress(call: E, inner: Callable[..., Any]) -> E:
@@ -82,6 +82,17 @@ def dress(call: E, inner: Callable[..., Any]) -> E:
             "return a function"
         ) from None
     return call
+
+
+def innermost(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what all is wrapped around: the same object for every layer of an endpoint.
+
+    >>> from falconkit import nop
+    >>> innermost(named("idle")(nop)) is nop
+    True
+    """
+    *_, found = inward(endpoint)
+    return found
 
 
 def inward(endpoint: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

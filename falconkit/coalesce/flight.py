@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from enum import Enum
 from threading import Event, Lock
 
+from falconkit.context import Notes
 from falconkit.errors import DeadlineExceeded
 
 
@@ -39,7 +40,7 @@ class Flight:
         self.ending = Ending.ABANDONED
         self.answer: object = None
         self.error: Exception | None = None
-        self.notes: tuple[object, ...] = ()
+        self.notes = Notes()
         self.landed: Event | None = None
 
     def is_for(self, deadline: float | None) -> bool:

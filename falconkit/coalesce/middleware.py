@@ -94,7 +94,7 @@ def coalesce(
 
 def make(next: Endpoint[Req, Res], ctx: Context, request: Req, flight: Flight) -> Res:
     """Make the call, and write down how it ended."""
-    before = len(ctx.notes.of(object)) if ctx.notes else 0
+    before = len(ctx.notes)
     try:
         answer = next(ctx, request)
     except Exception as error:
@@ -104,8 +104,8 @@ def make(next: Endpoint[Req, Res], ctx: Context, request: Req, flight: Flight) -
         flight.ending = Ending.UNSHARABLE
     else:
         flight.ending, flight.answer = Ending.ANSWERED, answer
-    if ctx.notes:
-        flight.notes = ctx.notes.of(object)[before:]
+    if len(ctx.notes) > before:
+        flight.notes = ctx.notes.after(before)
     return answer
 
 
@@ -120,8 +120,7 @@ def is_stream(answer: object) -> bool:
 
 def shared(flight: Flight, ctx: Context) -> object:
     """Return the answer of somebody else's call, with its notes, or raise as it did."""
-    for note in flight.notes:
-        ctx.notes.leave(note)
+    ctx.notes.add(flight.notes)
     if flight.error is not None:
         raise another(flight.error)
     return flight.answer

@@ -11,7 +11,7 @@ from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.layers import layer
-from falconkit.naming import name_of
+from falconkit.naming import innermost, name_of
 from falconkit.ratelimit.decision import Decision, Limiter
 from falconkit.ratelimit.keys import CostOf, KeyOf, asking
 from falconkit.ratelimit.middleware import decider_of, news_of, pass_on
@@ -72,12 +72,13 @@ def delay(
     @layer("delay", limiter=repr(decider), scope=scope, max_wait=max_wait, max_waiters=max_waiters)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         ask = asking(decider, scope or name_of(next), key, cost)
+        endpoint = innermost(next)
 
         def call(ctx: Context, request: Req) -> Res:
             decision = ask(ctx, request)
             if not decision.allowed:
                 decision = bounds.wait(decision, lambda: ask(ctx, request), ctx.deadline)
-            ctx.notes.leave(decision)
+            ctx.notes.leave(decision, endpoint)
             if news:
                 pass_on(news, events or ctx.events)
             if not decision.allowed:

@@ -8,7 +8,7 @@ from falconkit.context import Context
 from falconkit.endpoint import Endpoint, Middleware, Req, Res
 from falconkit.events import Event, Events
 from falconkit.layers import layer
-from falconkit.naming import name_of
+from falconkit.naming import innermost, name_of
 from falconkit.ratelimit.bucket import TokenBucket
 from falconkit.ratelimit.decision import Limiter
 from falconkit.ratelimit.keys import CostOf, KeyOf, asking, check_cost
@@ -54,10 +54,11 @@ def limit(
     @layer("limit", limiter=repr(decider), scope=scope)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         ask = asking(decider, scope or name_of(next), key, cost)
+        endpoint = innermost(next)
 
         def call(ctx: Context, request: Req) -> Res:
             decision = ask(ctx, request)
-            ctx.notes.leave(decision)
+            ctx.notes.leave(decision, endpoint)
             if news:
                 pass_on(news, events or ctx.events)
             if not decision.allowed:

@@ -131,6 +131,25 @@ def test_notes_come_in_order_and_by_type():
     assert notes.of(object) == ("a", 1, "b", 2.5)
 
 
+def test_notes_tell_of_which_endpoint_they_are():
+    def ours(ctx, request): ...
+
+    def another(ctx, request): ...
+
+    notes = Notes()
+    notes.leave("ours", by=ours)
+    notes.leave("another's", by=another)
+    notes.leave("everybody's")
+    assert notes.of(str) == ("ours", "another's", "everybody's")
+    assert notes.of(str, by=ours) == ("ours", "everybody's")
+    assert notes.of(str, by=print) == ("everybody's",)
+    others = Notes()
+    others.leave("before")
+    others.add(notes.after(1))
+    assert (len(others), len(notes)) == (3, 3)
+    assert others.of(str, by=ours) == ("before", "everybody's")
+
+
 def test_notes_cannot_be_taken_back():
     notes = Notes()
     notes.leave("a")

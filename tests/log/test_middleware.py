@@ -446,3 +446,26 @@ def test_two_in_one_chain_write_two_lines() -> None:
     lines = Lines()
     chain(log(sink=lines), log(sink=lines))(lambda ctx, request: 1)(CTX, 1)
     assert len(lines.lines) == 2
+
+
+def test_a_client_is_silent_while_all_goes_well(root: logging.Logger) -> None:
+    handler = Watched()
+    root.handlers = [handler]  # pytest has added its own by now
+    good = log(client=True)(lambda ctx, request: request)
+    bad = log(client=True)(named("get_user")(raising(UpstreamFailed("no", upstream="users"))))
+    good(CTX, 1)
+    assert handler.read() == []
+    with pytest.raises(UpstreamFailed):
+        bad(CTX, 1)
+    root.setLevel("DEBUG")
+    good(CTX, Total(1, Failed("no")))
+    failed, well = handler.read()
+    assert (failed["level"], failed["path"], failed["call"]) == ("warning", "/add", "get_user")
+    assert (well["level"], well["call"], well["err"]) == ("debug", "<lambda>", "no")
+    assert list(failed)[-1] == "call"
+
+
+def test_people_see_what_was_called(root: logging.Logger) -> None:
+    lines = Lines()
+    log(sink=lines, format="logfmt", client=True)(named("get_user")(lambda ctx, request: 2))(CTX, 1)
+    assert lines.lines[0].startswith(b"path=/add call=get_user request=1 result=2 err=null")

@@ -175,3 +175,19 @@ def test_a_metric_of_that_name_with_another_shape_is_refused(arena: Arena) -> No
 )
 def test_snake_case(name: str, snake: str) -> None:
     assert snake_case(name) == snake
+
+
+def test_calls_that_we_make_have_names_of_their_own(arena: Arena) -> None:
+    metrics = Metrics(arena=arena)
+    call = measure(metrics, prefix="call")(Script(1, RateLimited(), name="get_user"))
+    serve = measure(metrics)(lambda ctx, request: call(ctx, request))
+    serve(Context(), 1)
+    with pytest.raises(RateLimited):
+        serve(Context(), 1)
+    seen = expvar(metrics)
+    assert (seen["request.count"], seen["call.count"]) == (2, 2)
+    assert seen["call.count{endpoint=get_user,outcome=refused}"] == 1
+    assert seen["call.errors{endpoint=get_user,kind=rate_limited}"] == 1
+    assert seen["call.in_flight"] == 0
+    with pytest.raises(ConfigurationError):
+        measure(metrics, prefix="")

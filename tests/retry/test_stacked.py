@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context, chain
+from falconkit.bulkhead import bulkhead
 from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.context import ATTEMPT
 from falconkit.deadline import deadline, timeout
@@ -23,6 +24,7 @@ from falconkit.errors import (
 )
 from falconkit.ratelimit import TokenBucket, limit
 from falconkit.retry import Budget, fixed, full_jitter, on, retry, seconds, transient, tries
+from falconkit.shedding import AdaptiveLimit, shed
 from falconkit.testing import ManualClock
 
 MOST_TRIES = 3
@@ -66,6 +68,12 @@ LAYERS = {
     "limit": lambda bench: limit(bench.bucket),
     "guard": lambda bench: guard(bench.breaker),
 }
+BOUNDS = {
+    "bulkhead": lambda bench: bulkhead(2, clock=bench.clock),
+    "shed": lambda bench: shed(AdaptiveLimit(clock=bench.clock)),
+}
+ALL = LAYERS | BOUNDS
+
 """Each layer by its name; one more is one line more."""
 
 
@@ -170,7 +178,7 @@ def call(stack, inner, bench, about):
 def check(names, script, calls):
     bench = Bench()
     inner = Inner(bench.clock, script)
-    stack = chain(*(LAYERS[name](bench) for name in names))(inner)
+    stack = chain(*(ALL[name](bench) for name in names))(inner)
     began = bench.clock.monotonic()
     retries = made_in_all = 0
     for about in calls:
@@ -195,7 +203,7 @@ def test_in_every_order(script, calls):
 
 @settings(max_examples=500, deadline=None)
 @given(
-    names=st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=7),
+    names=st.lists(st.sampled_from(sorted(ALL)), min_size=1, max_size=8),
     script=st.lists(TRY, min_size=1, max_size=6),
     calls=st.lists(CALL, max_size=12),
 )

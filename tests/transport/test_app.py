@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import threading
 import warnings
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -485,6 +486,30 @@ def test_the_context_leads_to_the_apps_events(tmp_path):
     assert found == [made.events]
 
 
+@pytest.mark.parametrize("name", [None, "sum"])
+def test_the_rate_that_is_told_is_not_that_of_what_the_endpoint_calls(tmp_path, name):
+    def bucket(rate):
+        return TokenBucket(rate, storage="memory://", clock=ManualClock())
+
+    # A client may well have the name of the endpoint that calls it.
+    ask = limit(bucket("1/hour"))(named("add")(Script(1, 1, 1, 1)))
+
+    def serve(ctx: Context, request: AddRequest) -> AddRequest:
+        ask(ctx, request)
+        return request
+
+    app = make(tmp_path)
+    app.post("/free", named("add")(serve))
+    app.post("/limited", serve, chain(limit(bucket("9/hour")), limit(bucket("5/hour"))), name=name)
+    status, headers, _ = call(app, environ(path="/free", body=b'{"v":1}'))
+    assert status == "200 OK"
+    assert "ratelimit" not in headers
+    # Now the client's rate is used up.
+    status, headers, _ = call(app, environ(path="/limited", body=b'{"v":1}'))
+    assert status.startswith("429")
+    assert re.findall(r"q=\d+", headers["ratelimit-policy"]) == ["q=9", "q=5"]
+
+
 def test_an_app_needs_nothing(monkeypatch):
     monkeypatch.setenv("MAX_BODY", "3")
     made = http.app()
@@ -534,7 +559,7 @@ def test_webtest_with_its_lint_on(whole):
     assert answer.headers["RateLimit"] == '"1 per 1 hour";r=0;t=3600'
     over = client.post("/add", b'{"v":1}', status=429)
     assert (over.text, over.headers["Retry-After"]) == ("rate limit exceeded", "3600")
-    assert over.headers["RateLimit-Policy"] == '"1 per 1 hour";q=1;w=3600'
+    assert over.headers["ratelimit-policy"] == '"1 per 1 hour";q=1;w=3600'
     assert client.post("/add", b"{", status=400).text.startswith("JSON is malformed")
     assert client.get("/items/5?limit=2").json == {"id": 5, "limit": 2}
     assert client.get("/nothing", status=204).body == b""

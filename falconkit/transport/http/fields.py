@@ -29,18 +29,23 @@ def whole_seconds(seconds: float) -> int:
     return max(0, math.ceil(min(seconds, _FOREVER)))
 
 
-def note_fields(notes: Notes) -> list[tuple[str, str]]:
+def note_fields(notes: Notes, endpoint: object = None) -> list[tuple[str, str]]:
     """Return the fields that tell what the concerns of a call have noted.
 
-    An old answer's is ``Age``: the seconds since it was made (RFC 9111, 5.1).
+    An old answer's is ``Age``: the seconds since it was made (RFC 9111, 5.1); ours is as old
+    as what it was made of. A rate is that of the endpoint, not of what it calls.
 
     >>> notes = Notes()
     >>> notes.leave(Stale(age=12.7))
     >>> note_fields(notes)
     [('Age', '12')]
+
+    Args:
+        notes: What was noted.
+        endpoint: The `innermost` function of the endpoint that is served; None for any.
     """
     told: list[tuple[str, str]] = []
-    decisions = notes.of(Decision)
+    decisions = notes.of(Decision, by=endpoint)
     if decisions:
         told += rate_limit_fields(decisions)
     ages = [stale.age for stale in notes.of(Stale)]

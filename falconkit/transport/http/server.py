@@ -12,7 +12,7 @@ import msgspec
 from falconkit.context import Context, current
 from falconkit.errors import ConfigurationError
 from falconkit.layers import observers
-from falconkit.naming import name_of, named
+from falconkit.naming import innermost, name_of, named
 from falconkit.transport.http import fields, infer
 from falconkit.transport.http.answering import JSON_TYPE, checked, made, raise_failure
 from falconkit.transport.http.codec import Decode, Encode, json_decoder, json_encoder
@@ -85,6 +85,7 @@ class Server:
                 raise ConfigurationError(f"{what}={functions!r}: give a sequence of functions")
         self.endpoint = endpoint if name is None else named(name)(endpoint)
         self.name = name_of(self.endpoint)
+        self._innermost = innermost(endpoint)
         self._decode = json_decoder(infer.request_type(endpoint)) if decode is None else decode
         self._encode = json_encoder() if encode is None else encode
         self._before = tuple(before)
@@ -171,7 +172,7 @@ class Server:
         bodiless = status in BODILESS
         headers.append(("X-Request-ID", ctx.request_id))
         if ctx.notes:
-            headers += fields.note_fields(ctx.notes)
+            headers += fields.note_fields(ctx.notes, self._innermost)
         whole = type(body) is bytes
         if whole and not bodiless:
             headers.append(("Content-Length", str(len(body))))  # type: ignore[arg-type]

@@ -1,16 +1,11 @@
-"""The recommended stacks, one line each: the one place that names several concerns.
-
-Each returns a `Middleware` that is made of the concerns' own ones, so ``layers`` shows every
-one of them, and whoever wants another order writes a ``chain`` of his own. What the
-defaults are, and why, is in ``docs/presets.md``; what each swap changes in ``docs/order.md``.
-"""
+"""The stacks around a service that is called."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from falconkit import deadline, ratelimit, shedding
+from falconkit import deadline
 from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.clock import Clock, system_clock
 from falconkit.endpoint import Endpoint, Middleware, Req, Res, chain
@@ -18,10 +13,8 @@ from falconkit.errors import ConfigurationError
 from falconkit.log import log
 from falconkit.metrics import Metrics, measure
 from falconkit.naming import name_of
-from falconkit.ratelimit.decision import Limiter
-from falconkit.ratelimit.keys import KeyOf
+from falconkit.presets.policies import quick_breaker, strict_budget
 from falconkit.retry import Budget, retry
-from falconkit.shedding.priority import PriorityOf
 from falconkit.tracing import Tracer, trace
 from falconkit.tracing.middleware import callee_of
 from falconkit.tracing.span import Kind
@@ -31,76 +24,6 @@ TRY_SECONDS = 3.0
 
 Breaker = CircuitBreaker | Callable[[str], CircuitBreaker]
 """A breaker, or what makes one for whom a client calls: ``(name) -> breaker``."""
-
-
-def observe_stack(
-    metrics: Metrics,
-    *,
-    tracer: Tracer | None = None,
-    redact: Iterable[str] = (),
-    clock: Clock = system_clock,
-) -> Middleware:
-    """Log -> trace -> measure: what only watches, as for the ``observe=`` of an app.
-
-    >>> from falconkit import layers, nop
-    >>> [each.name for each in layers(observe_stack(Metrics())(nop))]
-    ['log', 'measure']
-
-    Args:
-        metrics: Where calls are counted.
-        tracer: Opens a span around each; without one there is no `trace`.
-        redact: Names of fields that the log hides.
-        clock: Whose seconds these are.
-
-    Raises:
-        ConfigurationError: Something of this cannot be used.
-    """
-    return chain(log(redact=redact, clock=clock), *_traced(tracer), measure(metrics, clock=clock))
-
-
-def server_stack(
-    metrics: Metrics,
-    *,
-    tracer: Tracer | None = None,
-    authenticate: Middleware | None = None,
-    limit: Limiter | str | None = None,
-    key: KeyOf | None = None,
-    shed: shedding.AdaptiveLimit | shedding.Policy | None = None,
-    priority: PriorityOf | None = None,
-    redact: Iterable[str] = (),
-    clock: Clock = system_clock,
-) -> Middleware:
-    """Log -> trace -> measure -> authenticate -> limit -> shed -> deadline: around an endpoint.
-
-    What watches stands outside, so that refusals are seen; what refuses stands in the order
-    of what it costs to ask, and what refuses one caller before what refuses all.
-
-    >>> from falconkit import layers, nop
-    >>> [each.name for each in layers(server_stack(Metrics(), limit="30/minute")(nop))]
-    ['log', 'measure', 'limit', 'shed', 'deadline']
-
-    Args:
-        metrics: Where calls are counted.
-        tracer: Opens a span around each; without one there is no `trace`.
-        authenticate: Finds out who calls; without it there is none.
-        limit: A rate as ``"30/minute"``, or a limiter; without one there is no `limit`.
-        key: Whose rate it is: see `falconkit.ratelimit.by_caller`. When None, all share one.
-        shed: The bound on calls in flight, as for `falconkit.shedding.shed`. When None,
-            each endpoint finds one of its own.
-        priority: What a call is worth when not all can be served.
-        redact: Names of fields that the log hides.
-        clock: Whose seconds these are, and the deadlines are in.
-
-    Raises:
-        ConfigurationError: Something of this cannot be used.
-    """
-    return chain(
-        observe_stack(metrics, tracer=tracer, redact=redact, clock=clock),
-        *(() if authenticate is None else (authenticate,)),
-        *_limited(limit, key),
-        shedding.shed(shed, priority=priority, queue=shedding.CoDel(clock=clock), clock=clock),
-        deadline.deadline(clock=clock),
-    )
 
 
 def client_stack(
@@ -193,7 +116,8 @@ def call_stack(
         metrics: Where calls are counted, as ``call.count`` and its like.
         tracer: Opens a span around each call; without one there is no `trace`.
         timeout: Seconds for all tries, and the waits between them.
-        budget: What keeps retries few. When None, one for all that this stack is put around.
+        budget: What keeps retries few. When None, a `strict_budget` for all that this
+            stack is put around.
         idempotent: Whether a call that may have run may run again, as for `retry`. When
             None, the endpoint says.
         redact: Names of fields that the log hides.
@@ -208,7 +132,7 @@ def call_stack(
         measure(metrics, prefix="call", clock=clock),
         deadline.timeout(timeout, clock=clock),
         retry(
-            budget=Budget(clock=clock) if budget is None else budget,
+            budget=strict_budget(clock=clock) if budget is None else budget,
             idempotent=idempotent,
             clock=clock,
         ),
@@ -237,13 +161,13 @@ def try_stack(
         timeout: Seconds for each try.
         breaker: One for all, or what makes one of the name of whom a client calls, as in
             ``users@10.0.0.1:8000``: clients of one address share it. Around what is no
-            client the name is the endpoint's. When None, a `CircuitBreaker` with its defaults.
+            client the name is the endpoint's. When None, a `quick_breaker`.
         clock: Whose seconds these are, and the deadlines are in.
 
     Raises:
         ConfigurationError: Something of this cannot be used.
     """
-    make = partial(CircuitBreaker, clock=clock) if breaker is None else breaker
+    make = partial(quick_breaker, clock=clock) if breaker is None else breaker
     guard(make)  # says now what is wrong with it
     inner = chain(*_traced(tracer), deadline.timeout(timeout, clock=clock))
 
@@ -256,14 +180,6 @@ def try_stack(
 
 def _traced(tracer: Tracer | None, kind: Kind | None = None) -> tuple[Middleware, ...]:
     return () if tracer is None else (trace(tracer, kind=kind),)
-
-
-def _limited(limiter: Limiter | str | None, key: KeyOf | None) -> tuple[Middleware, ...]:
-    if limiter is None:
-        if key is not None:
-            raise ConfigurationError(f"key={key!r} without a rate: give limit= as well")
-        return ()
-    return (ratelimit.limit(limiter, key=key),)
 
 
 def _whom(endpoint: Callable[..., object]) -> str:
