@@ -1,6 +1,6 @@
 """What a call of a service costs beside one of a bare urllib3 pool; Markdown on stdout.
 
-    python benchmarks/client.py [--rounds 3000]
+    python -m benchmarks.client [--rounds 3000]
 
 Every line is called in turn, once a round, over connections kept alive, against one peer on
 loopback in a process of its own, which answers at once. So all see the same machine, and what
