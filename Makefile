@@ -2,12 +2,14 @@
 # make demo   start services that call each other, kill one, and see that no caller notices
 # make test   run every test
 # make check  lint, types, import rules
+# make bench  measure beside the peers; ARGS="--quick", ARGS="in-process" for a look at a part
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := benchmarks/.venv
 
-.PHONY: run demo test check clean
+.PHONY: run demo test check bench clean
 .DEFAULT_GOAL := test
 
 $(VENV)/run: requirements.txt setup.cfg pyproject.toml
@@ -41,5 +43,16 @@ check: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A venv of its own: what is measured is what requirements.txt has, and the tests see no peer.
+$(BENCH)/done: requirements.txt setup.cfg pyproject.toml benchmarks/requirements.txt benchmarks/c-parser.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet -r requirements.txt -r benchmarks/requirements.txt
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --editable .
+	$(BENCH)/bin/python -m pip install --quiet -r benchmarks/c-parser.txt || echo "without gunicorn's C parser: its rows are left out"
+	touch $@
+
+bench: $(BENCH)/done
+	$(BENCH)/bin/python -m benchmarks $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

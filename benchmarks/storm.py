@@ -92,6 +92,7 @@ def storm(stack: Stack, weather: Weather) -> Outcome:
         servers=round(weather.clients * weather.seconds),
         seconds=weather.seconds,
         backlog=weather.backlog * weather.clients // 1_000,
+        refuses=weather.refuses,
     )
     good: Counter[int] = Counter()
     world.at(weather.fails_at, backend.fail)
@@ -160,7 +161,12 @@ def main() -> None:
     outcomes = {name: storm(stack, weather) for name, stack in STACKS.items()}
     CHART.write_text(chart(outcomes))
     alone = Weather(clients=given.clients, processes=given.clients, seed=given.seed)
-    more = {"client_stack, each client in a process of its own": storm(ours, alone)}
+    refusing = Weather(clients=given.clients, refuses=True, seed=given.seed)
+    more = {
+        "`client_stack`, it refuses at once": storm(ours, refusing),
+        "3 tries, it refuses at once": storm(plain, refusing),
+        "`client_stack`, each client in a process of its own": storm(ours, alone),
+    }
     print(table(outcomes | more))
 
 

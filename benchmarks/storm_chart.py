@@ -19,6 +19,7 @@ class Weather:
         backlog: Requests that wait before the backend, for each thousand clients.
         fails_at: When it fails.
         lasts: For how long.
+        refuses: Whether it refuses at once meanwhile, and does not only keep silent.
         end: When the run ends.
         seed: Of all chance.
     """
@@ -30,6 +31,7 @@ class Weather:
     backlog: int = 1_024
     fails_at: int = 15
     lasts: int = 10
+    refuses: bool = False
     end: int = 50
     seed: int = 1
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from falconkit import Context
-from falconkit.errors import UpstreamTimeout
+from falconkit.errors import UpstreamTimeout, UpstreamUnavailable
 
 
 class Over(BaseException):
@@ -126,16 +126,20 @@ class Backend:
     """Serves ``servers`` requests at a time; what comes beyond them waits in a bounded backlog.
 
     It is a plain one: it serves in the order of coming, and does not know who has given up.
-    While it is down it takes requests and answers none; what was under way is lost.
+    While it is down it takes requests and answers none, or, when it ``refuses``, takes none;
+    what was under way is lost.
     """
 
     idempotent = True
 
-    def __init__(self, world: World, *, servers: int, seconds: float, backlog: int) -> None:
+    def __init__(
+        self, world: World, *, servers: int, seconds: float, backlog: int, refuses: bool = False
+    ) -> None:
         self._world = world
         self._servers = servers
         self._seconds = seconds
         self._backlog = backlog
+        self._refuses = refuses
         self._queue: deque[Request] = deque()
         self._busy = 0
         self._life = 0
@@ -147,6 +151,8 @@ class Backend:
         world = self._world
         now = world.monotonic()
         self.asked[int(now)] += 1
+        if self._down and self._refuses:
+            raise UpstreamUnavailable("the backend cannot be reached", upstream="backend")
         asked = Request(Waiter())
         if len(self._queue) < self._backlog:
             self._queue.append(asked)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass
@@ -21,6 +22,8 @@ class Outcomes:
         cut: Every other failure, by name.
         began: When the first byte was sent, monotonic seconds.
         ended: When the last answer was read.
+        answered: When the first answer was read.
+        refused: When each call was sent that was answered 429.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -28,6 +31,8 @@ class Outcomes:
     cut: Counter[str] = field(default_factory=Counter)
     began: float = float("inf")
     ended: float = 0.0
+    answered: float = float("inf")
+    refused: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -38,6 +43,18 @@ class Outcomes:
         self.cut += other.cut
         self.cut_unused += other.cut_unused
         self.began, self.ended = min(self.began, other.began), max(self.ended, other.ended)
+        self.answered = min(self.answered, other.answered)
+        self.refused += other.refused
+
+    def seconds_at_the_limit(self, rest: float) -> float:
+        """Return how long the limit was surely kept busy, from its first answer on.
+
+        A refusal shows that the bucket is empty. What is between two of them counts up to
+        ``rest`` seconds, in which a bucket is full again; a caller that was held up
+        for longer has left some of the rate unused.
+        """
+        times = [self.answered, *sorted(self.refused)]
+        return sum(min(max(0.0, b - a), rest) for a, b in pairwise(times))
 
 
 def request(path: str = "/add", body: bytes = b'{"v":1}', method: str = "POST") -> bytes:
@@ -144,11 +161,15 @@ class Load:
             if sock is None:
                 sock = socket.create_connection(self._address, timeout=30)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            mine.began = min(mine.began, time.monotonic())
+            sent = time.monotonic()
+            mine.began = min(mine.began, sent)
             sock.sendall(self._payload)
             status, head, _ = answer(sock)
             mine.statuses[status] += 1
             mine.ended = time.monotonic()
+            mine.answered = min(mine.answered, mine.ended)
+            if status == 429:
+                mine.refused.append(sent)
             if self._kept and b"connection: close" not in head.lower():
                 return sock
         except Closed as ex:

@@ -81,12 +81,11 @@ class Handler(logging.Handler):
         self.formatter: logging.Formatter = JsonFormatter() if formatter is None else formatter
         self.dropped = 0
         self._stream = stream
-        self._wait = wait
+        self._wait = self._patience = wait
         self._limits = (pipe_limit, limit)
         self._clock = clock
         self._target: Target | None = None
         self._unsaid = 0
-        self._stalled = False
         os.register_at_fork(after_in_child=_call_weakly(weakref.WeakMethod(self._begin_in_child)))
 
     @property
@@ -125,16 +124,17 @@ class Handler(logging.Handler):
         with self.lock:  # type: ignore[union-attr]
             try:
                 target = self._target or self._open()
-                written = target.write(line, 0.0 if self._stalled else self._wait, self._clock)
+                written = target.write(line, self._patience, self._clock)
             except Exception:
                 # It is opened anew for the next line: stdout may be another by then.
                 self._close_target()
                 written = False
-            self._stalled = not written
             if not written:
+                self._patience = 0.0
                 self.dropped += 1
                 self._unsaid += 1
             elif self._unsaid:
+                self._patience = self._wait
                 self._say_dropped()
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class Handler(logging.Handler):
     def _begin_in_child(self) -> None:
         self._close_target()
         self.dropped = self._unsaid = 0
-        self._stalled = False
+        self._patience = self._wait
 
 
 def _call_weakly(method: weakref.WeakMethod[Callable[[], None]]) -> Callable[[], None]:

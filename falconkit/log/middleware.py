@@ -125,7 +125,7 @@ def _teller(route: Route, clock: Clock, called: str | None) -> Callable[..., Non
                 None if failure is None else words_of(failure),
                 ctx.request_id,
                 UNSET if span is None else span.trace_id or UNSET,
-                round(elapsed * 1e9) / 1e9,
+                int(elapsed * 1e9 + 0.5) / 1e9,  # PERF: round() would be 0.1 us more
                 UNSET,
                 call,
             )

@@ -25,11 +25,13 @@ class Stamp:
         start, text = self._second
         try:
             micros = int((seconds - start) * 1e6)
-            if not 0 <= micros < 1_000_000:
+            if 100_000 <= micros < 1_000_000:
+                return f"{text}.{micros}Z"
+            if not 0 <= micros < 100_000:
                 start = math.floor(seconds)
                 text = datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat()[:19]
                 self._second = (start, text)
                 micros = min(int((seconds - start) * 1e6), 999_999)
         except (ValueError, OverflowError, OSError):
             return "1970-01-01T00:00:00.000000Z"
-        return f"{text}.{micros}Z" if micros >= 100_000 else f"{text}.{micros:06d}Z"
+        return f"{text}.{micros:06d}Z"

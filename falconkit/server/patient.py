@@ -9,17 +9,16 @@ from typing import Any, Final
 
 from gunicorn import util
 from gunicorn.http.errors import ParseException
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn
 
-from falconkit.clock import system_clock
 from falconkit.server import heads
+from falconkit.server.brisk import BriskWorker
 from falconkit.settings import Settings
 
 _WAITING: Final = object()
-_SWEEP_SECONDS = 0.25
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class PatientWorker(BriskWorker):
     """Waits for a request's head in the main loop, as gunicorn does for the next request.
 
     Attributes:
@@ -30,12 +29,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.busy: dict[int, tuple[float, TConn]] = {}
-        self._now = system_clock.monotonic
         self._head_seconds = Settings.from_env().body_timeout
         self._reads_heads = heads.can_read(self.cfg)
         self._most = heads.most_bytes(self.cfg)
         self._waiting: dict[TConn, None] = {}
-        self._sweep_at = 0.0
 
     def handle(self, conn: TConn) -> Any:
         """Serve the request of a connection, or say that its head is not here. In a thread."""
@@ -83,10 +80,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Close the connections whose head did not arrive in time."""
         super().murder_pending()
-        now = self._now()
-        if now < self._sweep_at:
+        if not self._sweeps:
             return
-        self._sweep_at = now + _SWEEP_SECONDS
+        now = self._now()
         for conn in [each for each in self._waiting if each.timeout <= now]:
             del self._waiting[conn]
             self.poller.unregister(conn.sock)

@@ -10,7 +10,7 @@ from typing import Protocol
 from falconkit.sd.instancer import Instancer, Snapshot
 from falconkit.testing.wait import wait_until
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds within which a registry on a busy machine tells a change."""
 
 ONE, TWO, THREE = "127.0.0.1:8000", "127.0.0.2:8000", "127.0.0.3:8000"

@@ -132,17 +132,6 @@ def retrying(arena):
     )
 
 
-def bulkheading(arena):
-    return Subject(
-        lambda: bulkhead(4, max_wait=30.0, max_waiters=200),
-        misconfigured=[
-            lambda: bulkhead(0),
-            lambda: bulkhead(8, max_wait=-1),
-            lambda: bulkhead(Bulkhead(8), max_wait=1.0),
-        ],
-    )
-
-
 def retrying_all(arena):
     clock = ManualClock()
     return Subject(lambda: retry(when=lambda error: True, clock=clock), once=False)
@@ -158,17 +147,6 @@ def hedging(arena):
             lambda: hedge(threads, warm_up=0),
             lambda: hedge(threads, at_least=-1),
             lambda: Threads(1),
-        ],
-    )
-
-
-def shedding(arena):
-    return Subject(
-        lambda: shed(Gradient2(initial=200), priority=lambda *_: Priority.NORMAL, queue=CoDel()),
-        misconfigured=[
-            lambda: shed(8),
-            lambda: shed(AIMD(timeout=0)),
-            lambda: shed(priority="high"),
         ],
     )
 
@@ -192,7 +170,29 @@ def guarding(**config):
     return subject
 
 
-def no_caller(error):
+def bulkheading(arena):
+    return Subject(
+        lambda: bulkhead(4, max_wait=30.0, max_waiters=200),
+        misconfigured=[
+            lambda: bulkhead(0),
+            lambda: bulkhead(8, max_wait=-1),
+            lambda: bulkhead(Bulkhead(8), max_wait=1.0),
+        ],
+    )
+
+
+def shedding(arena):
+    return Subject(
+        lambda: shed(Gradient2(initial=200), priority=lambda *_: Priority.NORMAL, queue=CoDel()),
+        misconfigured=[
+            lambda: shed(8),
+            lambda: shed(AIMD(timeout=0)),
+            lambda: shed(priority="high"),
+        ],
+    )
+
+
+def unauthenticated(error):
     return isinstance(error, Unauthenticated)
 
 
@@ -247,12 +247,13 @@ subjects = {
     "bulkhead": bulkheading,
     "shed": shedding,
     "fallback": lambda arena: Subject(lambda: fallback(0), once=False),
-    "fallback on some errors": lambda arena: Subject(lambda: fallback(0, when=no_caller)),
+    "fallback on some errors": lambda arena: Subject(lambda: fallback(0, when=unauthenticated)),
     "fallback_to": lambda arena: Subject(
-        lambda: fallback_to(lambda *_: 0, when=no_caller), misconfigured=[lambda: fallback_to(0)]
+        lambda: fallback_to(lambda *_: 0, when=unauthenticated),
+        misconfigured=[lambda: fallback_to(0)],
     ),
     "fallback_stale": lambda arena: Subject(
-        lambda: fallback_stale(key=one_for_each, when=no_caller),
+        lambda: fallback_stale(key=one_for_each, when=unauthenticated),
         misconfigured=[lambda: fallback_stale(key="id")],
     ),
     "coalesce": lambda arena: Subject(

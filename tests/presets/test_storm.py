@@ -30,6 +30,15 @@ def test_plain_retries_do_neither(name):
     assert max(seen.good[SMALL.back_at :]) < 0.5
 
 
+def test_nor_do_our_clients_storm_what_refuses_at_once():
+    weather = Weather(clients=100, processes=4, fails_at=12, end=34, refuses=True)
+    seen = storm(ours, weather)
+    assert seen.most <= 1.1
+    assert seen.recovered is not None
+    assert seen.recovered <= 5
+    assert storm(STACKS["3 tries"], weather).most > 2.5
+
+
 def test_a_seed_is_a_storm_and_the_suites_chance_stays_as_it_was():
     weather = Weather(clients=40, processes=2, fails_at=3, lasts=3, end=12, seed=7)
     before = random.getstate()

@@ -12,6 +12,8 @@ MODULE = "falconkit.server.gunicorn"
 
 @pytest.fixture
 def settings(monkeypatch):
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)  # where a test of the docs has been
+
     def read(**env: str):
         monkeypatch.delitem(sys.modules, MODULE, raising=False)  # it is to be read anew
         for name in ("PORT", "WEB_CONCURRENCY", "DYNO", "TRUSTED_HOPS", "DRAIN_SECONDS"):

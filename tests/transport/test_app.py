@@ -442,6 +442,12 @@ def test_under_gunicorn_its_own_response_closes(app, path):
     assert "Connection" not in response.headers
 
 
+@pytest.mark.parametrize("method", ["POST", "HEAD", "GET"])
+def test_a_whole_body_is_a_list_which_granian_need_not_stream(app, method):
+    body = app(environ(method, path="/add", body=b'{"v":1}'), lambda status, headers: None)
+    assert type(body) is list
+
+
 def test_requests_in_flight_are_known_while_they_run(tmp_path):
     clock = ManualClock(monotonic=50.0)
     made = make(tmp_path, clock=clock)

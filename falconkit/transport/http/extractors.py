@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import falcon
 
 from falconkit.clock import Clock, system_clock
-from falconkit.context import ATTEMPT, Context
+from falconkit.context import ATTEMPT, Context, first_context
 from falconkit.context import QUEUE_TIME as QUEUE_TIME
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
@@ -192,15 +192,14 @@ def start(
             or (trusted_hops and "HTTP_X_REQUEST_START" in env)
         )
         deadline, values = hop.heard(env, trusted_hops, clock) if told else _NOTHING
-        return Context(
+        return first_context(
             env["REQUEST_METHOD"],
             path if path and path.isascii() else path_of(env),
             given if given is not None and accepted(given) else new_request_id(),
+            address_of(env, trusted_hops) if trusted_hops else env.get("REMOTE_ADDR", ""),
+            events,
             deadline,
             None if join is None else join(env),
-            address_of(env, trusted_hops) if trusted_hops else env.get("REMOTE_ADDR", ""),
-            None,
-            events,
             values,
         )
 

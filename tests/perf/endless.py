@@ -1,0 +1,7 @@
+"""A section that never ends."""
+
+import threading
+
+
+def main(quick: bool) -> None:
+    threading.Event().wait()
