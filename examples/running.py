@@ -20,6 +20,7 @@ class Running:
     """
 
     def __init__(self, folder: Path, **env: str) -> None:
+        self._folder = folder
         self._registry = folder / "stringsvc"
         self._env = env
         self._servers: list[Gunicorn] = []
@@ -73,7 +74,10 @@ class Running:
         new.replace(self._registry)  # at once, lest half of it be read
 
     def _server(self, name: str, **env: str) -> Gunicorn:
-        variables: Any = {"DRAIN_SECONDS": "0", "LOG_FORMAT": "json"} | self._env | env
+        # Here and not in /dev/shm: what one that is killed leaves goes with the folder.
+        run = self._folder / f"run-{len(self._servers)}"
+        own = {"DRAIN_SECONDS": "0", "LOG_FORMAT": "json", "FALCONKIT_RUN": str(run)}
+        variables: Any = own | self._env | env
         server = Gunicorn(f"examples.{name}:app", cwd=ROOT, **variables)
         self._servers.append(server)
         return server

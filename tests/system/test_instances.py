@@ -36,6 +36,7 @@ class Instances(AbstractContextManager["Instances"]):
         self.ledger = folder / "ledger"
         self.folder = folder
         self.live: list[Gunicorn] = []
+        self._started = 0
         self._stack = ExitStack()
 
     def __exit__(self, *_: object) -> None:
@@ -45,13 +46,14 @@ class Instances(AbstractContextManager["Instances"]):
         return Path(server._env["SLOW"])
 
     def start(self) -> Gunicorn:
-        number = len(list(self.folder.iterdir()))
-        mark = self.folder / f"slow-{number}-{time.monotonic_ns()}"
+        self._started += 1
+        mark = self.folder / f"slow-{self._started}"
         server = Gunicorn(
             "tests.system.counting:app",
             cwd=ROOT,
             LEDGER=str(self.ledger),
             SLOW=str(mark),
+            FALCONKIT_RUN=str(self.folder / f"run-{self._started}"),
             DRAIN_SECONDS="0.5",
         )
         self._stack.callback(server.kill)

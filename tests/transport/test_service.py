@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -95,6 +97,22 @@ def test_https_is_spoken_where_the_url_or_the_scheme_says_so(service):
             UpstreamUnavailable, match=f"counter cannot be .* at https://127.*{port}"
         ):
             service(**options).get("/total")(Context(), None)
+
+
+def test_instances_are_verified_by_the_tls_that_is_given(service):
+    loopback = Path(__file__).parent / "tls" / "loopback.pem"
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(loopback)
+    trusted = ssl.create_default_context(cafile=loopback)
+    with Peer(answer(200, b"1"), answer(200, b"2"), tls=served) as peer:
+        counter = service(sd=f"https://{address(peer)}", tls=trusted)
+        both = counter.get("/total"), counter.post("/add")
+        assert [each(Context(), None) for each in both] == [1, 2]
+        assert peer.connections == 1
+    with Peer(answer(200, b"1"), tls=served) as peer:
+        with pytest.raises(UpstreamUnavailable, match="certificate"):
+            service(sd=f"https://{address(peer)}").get("/total")(Context(), None)
+        assert peer.requests == []
 
 
 @pytest.mark.parametrize(
