@@ -22,8 +22,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Services find and call each other.")
     parser.add_argument("--seconds", type=int, default=9, help="how long they are called")
     seconds = max(3, parser.parse_args().seconds)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # ends everything, as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C, it ends everything
     say("starting a gateway, a proxy, three string services, an adding service ...")
     try:
         with tempfile.TemporaryDirectory() as folder, Running(Path(folder)) as running:
