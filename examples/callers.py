@@ -28,7 +28,8 @@ class Callers:
         self.errors: Counter[str] = Counter()
         self._port, self._pause = port, pause
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        # Daemons, lest a Ctrl-C between two of their starts leave the first to run on.
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Self:
         for each in self._threads:

@@ -24,8 +24,8 @@ def main() -> int:
     seconds = max(3, parser.parse_args().seconds)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as Ctrl-C, it ends everything
-    say("starting a gateway, a proxy, three string services, an adding service ...")
     try:
+        say("starting a gateway, a proxy, three string services, an adding service ...")
         with tempfile.TemporaryDirectory() as folder, Running(Path(folder)) as running:
             return show(running, seconds)
     except KeyboardInterrupt:

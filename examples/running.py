@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from falconkit.testing.gunicorn import Gunicorn
 
 ROOT = Path(__file__).parents[1]
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Running:
@@ -30,13 +32,14 @@ class Running:
 
     def __enter__(self) -> Self:
         try:
-            with ThreadPoolExecutor() as starting:
-                list(starting.map(Gunicorn.__enter__, self._servers))
-            self._tell()
-            self.gateway = self._server(
-                "gateway", ADDSVC_URL=url(self.addsvc), STRINGSVC_URL=url(self.proxy)
-            )
-            self.gateway.__enter__()
+            with uninterrupted():
+                with ThreadPoolExecutor() as starting:
+                    list(starting.map(Gunicorn.__enter__, self._servers))
+                self._tell()
+                self.gateway = self._server(
+                    "gateway", ADDSVC_URL=url(self.addsvc), STRINGSVC_URL=url(self.proxy)
+                )
+                self.gateway.__enter__()
         except BaseException:
             self.end()
             raise
@@ -51,21 +54,21 @@ class Running:
 
     def add(self, letter: str) -> None:
         """Start one more instance, and tell the registry which ones live."""
-        added = self.instances[letter] = self._server("stringsvc")
-        added.__enter__()
-        self._tell()
+        with uninterrupted():
+            added = self.instances[letter] = self._server("stringsvc")
+            added.__enter__()
+            self._tell()
 
     def end(self) -> None:
         """End what was started: by SIGTERM, and what is left of it at once."""
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C
-        started = [each for each in self._servers if each.port]
-        for each in started:
-            each.signal(signal.SIGTERM)
-        for each in started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                each.wait()
-            each.kill()
-        signal.signal(signal.SIGINT, before)
+        with uninterrupted():
+            started = [each for each in self._servers if each.port]
+            for each in started:
+                each.signal(signal.SIGTERM)
+            for each in started:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    each.wait()
+                each.kill()
 
     def _tell(self) -> None:
         alive = [each for each in self.instances.values() if each.process.poll() is None]
@@ -81,6 +84,20 @@ class Running:
         server = Gunicorn(f"examples.{name}:app", cwd=ROOT, **variables)
         self._servers.append(server)
         return server
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C wait: of what is half started or half ended, something would be left."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in _ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def url(server: Gunicorn) -> str:
