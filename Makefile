@@ -1,4 +1,5 @@
 # make run    serve the example on PORT (8000)
+# make demo   start services that call each other, kill one, and see that no caller notices
 # make test   run every test
 # make check  lint, types, import rules
 # make bench  measure beside the peers; ARGS="--quick", ARGS="in-process" for a look at a part
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := benchmarks/.venv
 
-.PHONY: run test check bench clean
+.PHONY: run demo test check bench clean
 .DEFAULT_GOAL := test
 
 $(VENV)/run: requirements.txt setup.cfg pyproject.toml
@@ -29,6 +30,9 @@ run: $(VENV)/run
 	    fi; sleep 0.2; \
 	done & \
 	PORT=$(PORT) exec $(BIN)/gunicorn -c python:falconkit.server.gunicorn example_counter.app:app
+
+demo: $(VENV)/run
+	exec $(BIN)/python -m examples.demo $(ARGS)
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

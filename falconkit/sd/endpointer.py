@@ -26,7 +26,8 @@ from falconkit.sd.telling import tell
 
 _LOG = logging.getLogger("falconkit.sd")
 
-Factory = Callable[[Instance], Callable[[Any, Any], Any]]
+Factory = Callable[[Instance], Any]
+"""Makes an instance's endpoint, or what `Balancer.through` takes it out of."""
 Narrow = Callable[[tuple[Instance, ...]], tuple[Instance, ...]]
 
 

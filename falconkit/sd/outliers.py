@@ -11,6 +11,7 @@ from falconkit.errors import (
     RateLimited,
     Refused,
     UpstreamFailed,
+    UpstreamUnavailable,
 )
 from falconkit.sd.member import Member
 from falconkit.sd.policy import Members
@@ -95,3 +96,17 @@ def at_fault(error: BaseException) -> bool:
 def answered(error: BaseException) -> bool:
     """Return whether the instance did answer, be it that the caller was wrong."""
     return getattr(error, "upstream", None) is not None
+
+
+def was_sent(error: BaseException) -> bool:
+    """Return whether an instance may have seen the call that raised this.
+
+    >>> from falconkit.errors import UpstreamTimeout
+    >>> was_sent(UpstreamUnavailable("connection refused")), was_sent(CircuitOpen())
+    (False, False)
+    >>> was_sent(UpstreamUnavailable("busy", status=503)), was_sent(UpstreamTimeout("late"))
+    (True, True)
+    """
+    if isinstance(error, UpstreamUnavailable):
+        return error.status is not None or error.perhaps_run
+    return not isinstance(error, Refused) or error.upstream is not None

@@ -56,9 +56,10 @@ def from_url(url: str) -> Instancer:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         query.setdefault(name, []).append(value)
     unknown = query.keys() - known
-    if unknown or parts.username is not None or parts.fragment or (port == 0):
+    pathless = parts.scheme == "file" or parts.path in ("", "/")
+    if unknown or parts.username is not None or parts.fragment or port == 0 or not pathless:
         raise ConfigurationError(
-            f"{url!r}: give a name and a port, and of the options {sorted(known)} at most"
+            f"{url!r}: give a name and a port, no path, and of the options {sorted(known)} at most"
         )
     return make(parts, query)
 

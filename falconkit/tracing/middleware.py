@@ -53,7 +53,8 @@ def trace(tracer: Tracer, *, name: str | None = None, kind: Kind | None = None) 
     @layer("trace", observes=True, tracer=repr(tracer))
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         called = name or name_of(next)
-        callee = callee_of(next)
+        # Of a span that names one Zipkin makes a call, whatever its kind.
+        callee = None if kind == "local" else callee_of(next)
         of = kind or (None if callee is None else "client")
         served = of in (None, "server", "consumer")
         note = _noting(served)

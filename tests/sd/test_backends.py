@@ -273,6 +273,8 @@ def test_a_url_names_its_instancer(url, shown):
         "ftp://counter",
         "static://",
         "static://10.0.0.1",
+        "static://10.0.0.1:80/v1",
+        "http://counter:8000/v1",
         "file://relative",
         "dns://counter",
         "dns://counter:0",

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from falconkit import Context, name_of
-from falconkit.context import INSTANCE, Asked
+from falconkit.context import ATTEMPT, INSTANCE, Asked
 from falconkit.errors import (
     CircuitOpen,
     ConfigurationError,
@@ -32,7 +32,7 @@ class Ward:
 
     def __init__(self, count=10, error=None, **options):
         self.clock, self.heard, self.ill = ManualClock(), [], set()
-        self.error = error or UpstreamUnavailable("away", upstream="counter")
+        self.error = error or UpstreamFailed("lost", upstream="counter")
 
         def answer(address, ctx, request):
             if address in self.ill:
@@ -310,3 +310,97 @@ def test_status_tells_people_of_each():
     call(Context(), 1)
     (row,) = call.status()
     assert (row["instance"], row["healthy"], row["failures_in_a_row"]) == ("a:1", True, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CircuitOpen(),
+        Overloaded(),
+        RateLimited(retry_after=1.0),
+        UpstreamUnavailable("connection refused", upstream="counter"),
+    ],
+)
+def test_what_was_sent_to_nobody_goes_to_another_at_once(error):
+    ward = Ward(3, error=error)
+    ward.ill = set(ward.all[:2])
+    for _ in range(30):
+        ctx = Context()
+        assert ward.call(ctx, 1) == ward.all[2]
+        assert len(ctx.notes.of(Asked)) <= 3
+    assert all(each["in_flight"] == 0 for each in ward.call.status())
+
+
+def test_what_all_members_refuse_is_refused_after_so_many():
+    for count, most in ((1, 1), (3, 3), (20, 9)):
+        ward = Ward(count, error=CircuitOpen(retry_after=2.0), outliers=None)
+        ward.ill = set(ward.all)
+        ctx = Context()
+        with pytest.raises(CircuitOpen) as raised:
+            ward.call(ctx, 1)
+        assert raised.value is ward.error
+        asked = [each.instance for each in ctx.notes.of(Asked)]
+        assert len(asked) == most
+        assert len(set(asked)) == most, "none twice"
+        assert all(each["in_flight"] == 0 for each in ward.call.status())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamFailed("lost", upstream="counter"),
+        UpstreamUnavailable("busy", upstream="counter", status=503),
+        OutcomeUnknown(),
+        DeadlineExceeded(),
+        KeyError(1),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_may_have_been_sent_is_not_sent_to_another(error):
+    ward = Ward(3, error=error)
+    ward.ill = set(ward.all)
+    ctx = Context()
+    with pytest.raises(type(error)):
+        ward.call(ctx, 1)
+    assert len(ctx.notes.of(Asked)) == 1
+
+
+def test_a_refusal_that_came_from_the_instance_is_not_sent_to_another():
+    there = Overloaded()
+    there.upstream = "counter"
+    ward = Ward(3, error=there)
+    ward.ill = set(ward.all)
+    ctx = Context()
+    with pytest.raises(Overloaded):
+        ward.call(ctx, 1)
+    assert len(ctx.notes.of(Asked)) == 1
+
+
+def test_a_further_try_goes_to_a_member_that_has_not_had_the_call():
+    ward = Ward(3, outliers=None)
+    ward.ill = set(ward.all)
+    for _ in range(20):
+        ctx = Context()
+        for attempt in (1, 2, 3, 4):
+            tried = ctx if attempt == 1 else ctx.having(ATTEMPT, attempt)
+            with pytest.raises(UpstreamFailed):
+                ward.call(tried, 1)
+        asked = [each.instance for each in ctx.notes.of(Asked)]
+        # The fourth finds none that is new, and is sent all the same.
+        assert sorted(asked[:3]) == ward.all
+        assert len(asked) == 4
+
+
+def test_one_that_leaves_while_another_is_looked_for_is_not_called():
+    ward = Ward(2, error=CircuitOpen(), panic=0)
+    ward.ill = set(ward.all)
+
+    def leave(address, ctx, request):
+        ward.told.tell()
+        raise ward.error
+
+    call = Balancer(Endpointer(ward.told, Factory(leave), clock=ward.clock), clock=ward.clock)
+    ctx = Context()
+    with pytest.raises(CircuitOpen):
+        call(ctx, 1)
+    assert len(ctx.notes.of(Asked)) == 1

@@ -14,7 +14,7 @@ import pytest
 
 from falconkit import Context
 from falconkit.context import Asked
-from falconkit.errors import UpstreamFailed, UpstreamUnavailable
+from falconkit.errors import UpstreamFailed
 from falconkit.events import Events, InstanceEjected
 from falconkit.sd import Balancer, Endpointer, RoundRobin, Static, from_file
 from falconkit.testing import wait_until
@@ -74,8 +74,13 @@ def client(instance):
 
 
 def write(path, *instances):
+    tell(path, *(each.address for each in instances))
+
+
+def tell(path, *addresses):
+    """Write it at once: one that is half written would be read as fewer, or none."""
     new = path.with_suffix(".new")
-    new.write_text("\n".join(each.address for each in instances))
+    new.write_text("\n".join(addresses))
     new.rename(path)
 
 
@@ -126,17 +131,22 @@ def test_a_slow_instance_gets_next_to_nothing(processes):
     call.close()
 
 
-def test_without_a_retry_a_dead_one_is_seen_five_times(processes):
+def test_without_a_retry_nobody_sees_one_that_is_dead(processes):
     alive, dead = processes(), processes()
     dead.kill()
-    call = Balancer(Endpointer(Static(alive.address, dead.address), client), RoundRobin())
-    failed = 0
+    heard = []
+    call = Balancer(
+        Endpointer(Static(alive.address, dead.address), client),
+        RoundRobin(),
+        events=Events(heard.append),
+    )
+    asked = Counter()
     for _ in range(100):
-        try:
-            call(Context(), None)
-        except UpstreamUnavailable:
-            failed += 1
-    assert failed == 5
+        ctx = Context()
+        assert call(ctx, None) == 1
+        asked.update(each.instance for each in ctx.notes.of(Asked))
+    assert asked == {alive.address: 100, dead.address: 5}
+    assert [type(each) for each in heard] == [InstanceEjected]
     call.close()
 
 
@@ -184,7 +194,7 @@ def test_a_worker_forked_after_the_first_call_has_its_own(tmp_path):
         try:
             assert {call(Context(), None) for _ in range(2)} == {"a:1", "b:1"}
             assert len(factory.made) == 4
-            path.write_text("c:1\n")
+            tell(path, "c:1")
             wait_until(lambda: call(Context(), None) == "c:1")
             call.close()
             discovery.close()

@@ -211,6 +211,7 @@ def test_tries_are_spans_under_their_call_and_numbered(tracer, spans):
     ]
     assert [span.tags.get("retry.attempt") for span in each_try] == [None, 2, 3]
     assert {span.tags["instance"] for span in each_try} == {"10.0.0.7:81"}
+    assert whole.callee is None, "its tries are the calls; Zipkin would count it as one more"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from falconkit import Context, Endpoint, Key, Middleware, chain
 from falconkit.endpoint import Req, Res
 from falconkit.ratelimit import limit
 from falconkit.testing import conform_middleware
+from falconkit.transport import http
 from falconkit.transport.http.client import Client
 
 
@@ -74,3 +75,5 @@ USER: Key[str] = Key("user")
 Context().having(USER, 5)  # error: Cannot infer value of type parameter "T"
 client: Client[int, str] = Client("GET", "http://x/", returns=int)  # error: expected "type[str]
 conform_middleware(limit("1/second"))  # error: Argument 1 to "conform_middleware"
+http.service("counter", zone=5)  # error: Argument "zone" to "service" has incompatible type "int"
+http.service("counter").get("/", retries=5)  # error: Unexpected keyword argument "retries"

@@ -28,6 +28,7 @@ from falconkit.tracing import (
 from falconkit.tracing.otel import OTelTracer
 from falconkit.tracing.otlp import OTLPReporter
 from falconkit.tracing.zipkin import ZipkinReporter
+from falconkit.transport import http
 from falconkit.transport.http.client import Client
 
 
@@ -168,3 +169,9 @@ assert_type(counter(ctx, AddRequest(1)), Summed)
 tried: Endpoint[AddRequest, Summed] = call_stack(numbers)(try_stack(timeout=1.0)(client))
 traced = chain(trace(tracers[0]), limit("1/second"))(add)
 assert_type(traced(Context(), AddRequest(1)), int)
+
+behind = http.service(
+    "counter", sd="static://10.0.0.1:80", around=call_stack(numbers), each=try_stack(), zone="a"
+)
+assert_type(behind.post("/add", returns=Summed)(ctx, AddRequest(1)), Summed)
+total_of: Endpoint[int, Summed] = behind.get("/total/{id}", returns=Summed, timeout=1.0)

@@ -8,6 +8,7 @@ from falconkit.transport.http.factory import app
 from falconkit.transport.http.reply import Answer, Finished, Reply
 from falconkit.transport.http.request import Request
 from falconkit.transport.http.server import Server
+from falconkit.transport.http.service import Service, service
 
 __all__ = [
     "Answer",
@@ -17,8 +18,10 @@ __all__ = [
     "Reply",
     "Request",
     "Server",
+    "Service",
     "app",
     "extractors",
     "json_decoder",
     "json_encoder",
+    "service",
 ]
