@@ -19,6 +19,7 @@ class KeptMetrics:
     >>> metrics.flush()
     >>> kept.counter("mail.sent", kind="invoice"), kept.counter("mail.sent")
     (2.0, 2.0)
+    >>> metrics.close()
 
     Attributes:
         fails: While True, it raises instead, as a backend does that is away.

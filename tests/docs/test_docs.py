@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import falconkit
+from falconkit.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("logging_undone")
 
@@ -50,6 +51,9 @@ def test_python_blocks_run_in_order(
     for line, source in blocks(page, "python"):
         padded = "\n" * line + source
         exec(compile(padded, str(page), "exec", dont_inherit=True), namespace)
+    for each in namespace.values():
+        if isinstance(each, Metrics):
+            each.close()  # a page need not say so each time
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "json")], ids=ids)

@@ -46,8 +46,18 @@ class Recorder:
         self.closed += 1
 
 
-def threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "falconkit-metrics"]
+Threads = Callable[[], list[threading.Thread]]
+
+
+@pytest.fixture
+def threads() -> Threads:
+    """Return the flush threads that the test has started."""
+    others = threading.enumerate()
+    return lambda: [
+        each
+        for each in threading.enumerate()
+        if each.name == "falconkit-metrics" and each not in others
+    ]
 
 
 def test_a_backend_gets_differences_and_gauges_as_they_are(arena: Arena) -> None:
@@ -143,7 +153,7 @@ def test_an_arena_that_cannot_be_read_is_only_told_of(
     assert backend.tries == 0
 
 
-def test_the_thread_starts_with_the_first_count(arena: Arena) -> None:
+def test_the_thread_starts_with_the_first_count(arena: Arena, threads: Threads) -> None:
     metrics, backend = Metrics(arena=arena), Recorder(interval=0.01)
     metrics.add_backend(backend)
     counter = metrics.counter("calls")
@@ -159,7 +169,7 @@ def test_the_thread_starts_with_the_first_count(arena: Arena) -> None:
     assert backend.closed == 1
 
 
-def test_a_backend_added_late_gets_a_thread_too(arena: Arena) -> None:
+def test_a_backend_added_late_gets_a_thread_too(arena: Arena, threads: Threads) -> None:
     metrics, first, second = Metrics(arena=arena), Recorder(), Recorder(interval=0.01)
     metrics.counter("calls").add()
     assert threads() == []
@@ -171,7 +181,7 @@ def test_a_backend_added_late_gets_a_thread_too(arena: Arena) -> None:
     assert first.got == second.got == {("calls",): 1.0}
 
 
-def test_no_thread_without_a_backend(arena: Arena) -> None:
+def test_no_thread_without_a_backend(arena: Arena, threads: Threads) -> None:
     metrics = Metrics(arena=arena)
     metrics.counter("calls").add()
     metrics.flush()
@@ -190,7 +200,10 @@ def test_the_end_flushes_a_last_time(arena: Arena) -> None:
 
 
 def test_a_backend_that_hangs_slows_nobody(
-    arena: Arena, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    arena: Arena,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: Threads,
 ) -> None:
     monkeypatch.setattr(delivery, "_LAST_FLUSH", 0.02)
     metrics, backend = Metrics(arena=arena), Recorder(interval=0.01)
