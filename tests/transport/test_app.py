@@ -17,7 +17,7 @@ from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, Failed
 from falconkit.events import LimiterRecovered
 from falconkit.layers import layer
-from falconkit.metrics import Metrics, measure
+from falconkit.metrics import Metrics, expvar, measure
 from falconkit.ratelimit import TokenBucket, limit
 from falconkit.settings import Settings
 from falconkit.testing import ManualClock, Script
@@ -616,3 +616,22 @@ def test_a_real_wsgiref_server_serves_it(whole):
             assert connection.getresponse().status == status
             connection.close()
         thread.join()
+
+
+@pytest.mark.parametrize("answer", [lambda value: value, lambda value: http.Answer(value, 201)])
+def test_a_failure_is_counted_as_it_is_answered_however_it_is_wrapped(tmp_path, answer):
+    class SoldOut:
+        def failed(self):
+            return Failed("sold out")
+
+    metrics = Metrics(arena=Arena(tmp_path / "run"))
+    app = http.app(metrics=metrics)
+    app.post(
+        "/buy",
+        lambda ctx, request: answer(SoldOut()),
+        measure(metrics),
+        name="buy",
+        decode=lambda ctx, request: None,
+    )
+    assert webtest.TestApp(app).post("/buy", status=409).text == "sold out"
+    assert expvar(metrics)["request.count{endpoint=buy,outcome=failed}"] == 1

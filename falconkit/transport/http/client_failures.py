@@ -22,6 +22,8 @@ in `falconkit.transport.http.status`.
 
 from __future__ import annotations
 
+import re
+
 from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as TimedOut
 
@@ -58,12 +60,12 @@ class Failures:
         failure: UpstreamFailed
         if isinstance(error, NewConnectionError | ConnectTimeoutError | ClosedPoolError):
             failure = UpstreamUnavailable(
-                f"{name} cannot be reached at {self._origin}: {error}", upstream=name
+                f"{name} cannot be reached at {self._origin}: {_words(error)}", upstream=name
             )
         elif isinstance(error, TimedOut) or any(isinstance(e, TimeoutError) for e in error.args):
             failure = UpstreamTimeout(f"{name} did not answer in {seconds:.3g} s", upstream=name)
         else:
-            failure = self.failed(f"the answer of {name} was lost: {error}")
+            failure = self.failed(f"the answer of {name} was lost: {_words(error)}")
         failure.__cause__ = error
         return failure if isinstance(failure, UpstreamUnavailable) else self._perhaps_run(failure)
 
@@ -92,3 +94,8 @@ class Failures:
         unknown.final = error.final
         unknown.__cause__ = error
         return unknown
+
+
+def _words(error: HTTPError) -> str:
+    # urllib3 begins with the repr of its pool or connection, which says nothing to a reader.
+    return re.sub(r"^\w+\(host=.*?\): ", "", str(error))

@@ -40,6 +40,11 @@ class Answer(Generic[T]):
     status: int = 200
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
 
+    def failed(self) -> Exception | None:
+        """Return the failure of a value that is a `Failer`: who watches the call asks this."""
+        failed = getattr(self.value, "failed", None)
+        return failed() if callable(failed) else None
+
 
 class Reply(msgspec.Struct, eq=False):
     """Status, headers and body, ready for the wire: what an encoder may return.
