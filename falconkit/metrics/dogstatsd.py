@@ -14,7 +14,7 @@ from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample
 from falconkit.metrics.tags import Tags
 from falconkit.metrics.timings import timings
-from falconkit.metrics.wire import LONGEST_VALUE, Wire
+from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 HistogramAs = Literal["d", "h", "ms"]
 
@@ -66,10 +66,7 @@ class DogStatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        if not (interval > 0 and values >= 1):
-            raise ConfigurationError(
-                f"give interval > 0 and values >= 1, got {interval} and {values}"
-            )
+        check_pace(interval, values)
         if histogram not in ("d", "h", "ms"):
             raise ConfigurationError(f"histogram is 'd', 'h' or 'ms', got {histogram!r}")
         self._wire = Wire(

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from falconkit.clock import Clock, system_clock
-from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch, Plain
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Labels, Sample, SeriesKey, merged
 from falconkit.metrics.timings import timings
-from falconkit.metrics.wire import LONGEST_VALUE, Wire
+from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 NameOf = Callable[[str, Labels], Iterable[str]]
 """The rule by which labels reach StatsD: the names under which one series is counted."""
@@ -78,10 +77,7 @@ class StatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        if not (interval > 0 and values >= 1):
-            raise ConfigurationError(
-                f"give interval > 0 and values >= 1, got {interval} and {values}"
-            )
+        check_pace(interval, values)
         self._wire = Wire(
             host, port, prefix, size=datagram, clock=clock, setting="STATSD", upstream=self.name
         )

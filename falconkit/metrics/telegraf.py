@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import Final
 
 from falconkit.clock import Clock, system_clock
-from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch
 from falconkit.metrics.sample import Kind, Sample, SeriesKey
 from falconkit.metrics.statsd import write
 from falconkit.metrics.tags import Tags
-from falconkit.metrics.wire import LONGEST_VALUE, Wire
+from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 # Telegraf splits a line at its first colon, and the name at commas and "=".
 _UNFIT: Final = re.compile(r"[,=:|#@\s\\]")
@@ -60,10 +59,7 @@ class TelegrafStatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        if not (interval > 0 and values >= 1):
-            raise ConfigurationError(
-                f"give interval > 0 and values >= 1, got {interval} and {values}"
-            )
+        check_pace(interval, values)
         self._wire = Wire(
             host, port, prefix, size=datagram, clock=clock, setting="TELEGRAF", upstream=self.name
         )
