@@ -99,6 +99,18 @@ def test_the_chain_stands_around_the_endpoint_and_knows_its_name(app, seen):
     assert seen.calls == [("add", AddRequest(1), None)]
 
 
+def test_how_the_endpoints_are_wired_can_be_read(app):
+    counted = chain(measure(Metrics()), limit(TokenBucket("1/second")))
+    app.get("/wired", add, counted, name="wired_get")
+    app.post("/wired", add, name="wired_post")
+    told = [
+        (each.method, each.name, [layer.name for layer in each.layers])
+        for each in app.wired
+        if each.path == "/wired"
+    ]
+    assert told == [("GET", "wired_get", ["measure", "limit"]), ("POST", "wired_post", [])]
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/add/", "", "/items/5/more", "/debug/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "FOO", "WEBSOCKET"])
 def test_an_unknown_path_is_a_404_seen_under_one_name(app, seen, path, method):

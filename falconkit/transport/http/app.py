@@ -22,7 +22,7 @@ from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host
 from falconkit.transport.http.plain_falcon import UNMATCHED, PlainFalcon
 from falconkit.transport.http.request import NO_PARAMS, Request
-from falconkit.transport.http.routes import Route, check_template, methods_of
+from falconkit.transport.http.routes import Route, Wired, check_template, methods_of
 from falconkit.transport.http.server import METHODS, Server
 from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
 from falconkit.transport.http.verbs import Endpoint, RouteOptions, Verbs
@@ -76,6 +76,11 @@ class App(Verbs, falcon.App[Any, Any]):
     def in_flight(self) -> dict[int, tuple[float, str, str]]:
         """Of each thread that serves a request: since when, its id and its path."""
         return self._host.in_flight
+
+    @property
+    def wired(self) -> tuple[Wired, ...]:
+        """How each endpoint is wired, by the order in which the routes were added."""
+        return tuple(each for route in self._routes.values() for each in route.wired())
 
     @property
     def draining(self) -> bool:

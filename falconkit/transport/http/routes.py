@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
 
 from falconkit.errors import ConfigurationError
+from falconkit.layers import Layer, layers
 from falconkit.transport.http import params
 from falconkit.transport.http.server import METHODS, Server
 
 _FIELD: Final = re.compile(r"{([A-Za-z_]\w*)(?::[^{}]*)?}")
 
 MethodAnswers = Callable[[falcon.Request, falcon.Response], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """How one endpoint of an app is wired: for whoever draws or watches the app.
+
+    Attributes:
+        method: ``POST``.
+        path: The route's template: ``/users/{id}``.
+        name: The endpoint's name, under which its metrics and limits go.
+        layers: What is around it, the outermost first.
+    """
+
+    method: str
+    path: str
+    name: str
+    layers: tuple[Layer, ...]
 
 
 class Route:
@@ -48,6 +67,14 @@ class Route:
         if method == "GET":
             self.servers.setdefault("HEAD", server)
             self.on_head = server.respond
+
+    def wired(self) -> tuple[Wired, ...]:
+        """Return how each endpoint is wired."""
+        return tuple(
+            Wired(method, self.path, server.name, layers(server.endpoint))
+            for method, server in self.servers.items()
+            if method in server.methods
+        )
 
     def on_options(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
         """Tell which methods there are."""

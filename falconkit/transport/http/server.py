@@ -61,6 +61,11 @@ class Server:
         methods: The methods that it takes.
         host: What it shares with the other servers of its app.
 
+    Attributes:
+        endpoint: With its chain around it.
+        name: The endpoint's name.
+        methods: The methods that it takes.
+
     Raises:
         ConfigurationError: The request's type cannot be inferred or decoded.
     """
@@ -102,6 +107,7 @@ class Server:
         self._in_flight = host.in_flight
         self._dump = msgspec.json.encode if encode is None else None
         self._watch = watching(observers(self.endpoint), self.name)
+        self.methods = tuple(methods)
         for method in methods:
             setattr(self, f"on_{method.lower()}", self.respond)
 
