@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,12 +9,10 @@ from typing import Any
 
 from falconkit.errors import ConfigurationError
 from falconkit.sd.discovery import Discovery, Entries
-from falconkit.sd.extras import need
 from falconkit.sd.instance import Instance, Unusable
 from falconkit.sd.record import dump, load
 from falconkit.sd.stop import Stop
-
-kazoo = need("zookeeper", "kazoo.client", "kazoo.exceptions", "kazoo.retry")
+from falconkit.sd.zookeeper_client import ZookeeperClient, kazoo
 
 HOSTS = "127.0.0.1:2181"
 PREFIX = "/services"
@@ -54,16 +51,15 @@ def zookeeper_service(
     path = _path(prefix, service)
 
     def rounds(stop: Stop) -> Iterator[Entries]:
-        client = _client(hosts, session)
-        watch = _Watch(client, path, timeout)
+        client = ZookeeperClient(hosts, session, timeout)
         try:
-            client.start(timeout=timeout)
+            watch = _Watch(client, path, timeout)
             with stop.waking(watch.changed.set):
                 while not stop:
                     yield watch.read(most)
                     watch.changed.wait(_LOOK_AGAIN)
         finally:
-            _end(client)
+            client.close()
 
     return Discovery(rounds, name=f"zookeeper {path}", most=most)
 
@@ -88,7 +84,7 @@ class ZookeeperRegistry:
     def __init__(self, hosts: str = HOSTS, *, prefix: str = PREFIX, timeout: float = 2.0) -> None:
         _path(prefix, "x")
         self._hosts, self._prefix, self._timeout = hosts, prefix, timeout
-        self._client: Any = None
+        self._client: ZookeeperClient | None = None
 
     def keep(self, service: str, instance: Instance, ttl: float) -> None:
         """See `Registry.keep`."""
@@ -114,22 +110,14 @@ class ZookeeperRegistry:
         """See `Registry.close`."""
         client, self._client = self._client, None
         if client is not None:
-            _end(client)
+            client.close()
 
     def _connected(self, ttl: float) -> Any:
-        if self._client is None:
-            client = _client(self._hosts, ttl)
-            try:
-                client.start(timeout=self._timeout)
-            except BaseException:
-                _end(client)
-                raise
-            self._client = client
-        # Not its `state`, which says so a moment after `start` has returned.
-        if not self._client.connected:
+        if self._client is not None and not self._client.connected:
             self.close()
-            raise ConnectionError(f"ZooKeeper at {self._hosts} is away")
-        return self._client
+        if self._client is None:
+            self._client = ZookeeperClient(self._hosts, ttl, self._timeout)
+        return self._client.asked
 
     def _delete(self, client: Any, node: str) -> None:
         with suppress(kazoo.exceptions.NoNodeError):
@@ -142,11 +130,11 @@ class ZookeeperRegistry:
 class _Watch:
     """Reads a node's children, and notes when they have changed."""
 
-    def __init__(self, client: Any, path: str, timeout: float) -> None:
+    def __init__(self, client: ZookeeperClient, path: str, timeout: float) -> None:
         self.changed = threading.Event()
         self._client, self._path, self._timeout = client, path, timeout
         self._known: dict[str, Instance | Unusable] = {}
-        client.add_listener(lambda state: self.changed.set())
+        client.asked.add_listener(lambda state: self.changed.set())
 
     def read(self, most: int) -> Entries:
         """Return the instances of now; `changed` is set when that is over.
@@ -169,10 +157,10 @@ class _Watch:
     def _children(self) -> list[str]:
         while True:
             try:
-                asked = self._client.get_children_async(self._path, watch=self._note)
+                asked = self._client.asked.get_children_async(self._path, watch=self._note)
                 return sorted(asked.get(timeout=self._timeout))
             except kazoo.exceptions.NoNodeError:
-                asked = self._client.exists_async(self._path, watch=self._note)
+                asked = self._client.asked.exists_async(self._path, watch=self._note)
                 if asked.get(timeout=self._timeout) is None:
                     return []
 
@@ -182,7 +170,7 @@ class _Watch:
             self.changed.set()
 
         try:
-            asked = self._client.get_async(f"{self._path}/{name}", watch=again)
+            asked = self._client.asked.get_async(f"{self._path}/{name}", watch=again)
             raw, _ = asked.get(timeout=self._timeout)
             return load(raw)
         except kazoo.exceptions.NoNodeError:
@@ -190,18 +178,6 @@ class _Watch:
 
     def _note(self, event: Any) -> None:
         self.changed.set()
-
-
-def _client(hosts: str, session: float) -> Any:
-    # No handler of kazoo's would say more than the failure that we tell; it logs each try.
-    logger = logging.getLogger("falconkit.sd.kazoo")
-    logger.setLevel(logging.CRITICAL)
-    return kazoo.client.KazooClient(hosts=hosts, timeout=session, logger=logger)
-
-
-def _end(client: Any) -> None:
-    client.stop()
-    client.close()
 
 
 def _path(prefix: str, service: str) -> str:

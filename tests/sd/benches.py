@@ -126,14 +126,14 @@ class InEtcd(Registered):
 class InZookeeper(Registered):
     def __init__(self, server: ZooKeeper) -> None:
         self.hosts = f"127.0.0.1:{server.port}"
-        super().__init__(server, ZookeeperRegistry(self.hosts, timeout=20.0))
+        super().__init__(server, ZookeeperRegistry(self.hosts, timeout=10.0))
 
     def make(self) -> Instancer:
         return zookeeper_service(self.service, self.hosts, timeout=2.0)
 
     def put(self, *addresses: str) -> None:
         # The session survives a restart of the server, but takes a moment to notice it.
-        wait_until(lambda: self._put(*addresses), 30.0)
+        wait_until(lambda: self._put(*addresses), 60.0)
 
     def _put(self, *addresses: str) -> bool:
         try:

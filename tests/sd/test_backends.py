@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import importlib
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -231,6 +233,43 @@ def test_what_a_dead_leader_left_in_zookeeper_is_taken_over(zookeeper):
         each.close()
 
 
+@pytest.fixture
+def silent():
+    """A server that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_zookeeper_that_says_nothing_is_given_up_when_the_time_is_over(silent):
+    registry = ZookeeperRegistry(silent, timeout=0.2)
+    told = []
+
+    def keep():
+        try:
+            registry.keep("counter", HERE, ttl=3600.0)
+        except ConnectionError as error:
+            told.append(str(error))
+
+    keeping = threading.Thread(target=keep, daemon=True)
+    keeping.start()
+    keeping.join(60)  # not the hour that the session may last
+    assert told == [f"no ZooKeeper of {silent} answered in 0.2 s"]
+
+
+def test_a_zookeeper_that_no_longer_answers_does_not_hold_who_closes(zookeeper):
+    registry = ZookeeperRegistry(f"127.0.0.1:{zookeeper.port}", timeout=20.0)
+    registry.keep("silenced", HERE, ttl=3600.0)
+    registry._client._timeout = 0.2
+    closing = threading.Thread(target=registry.close, daemon=True)
+    zookeeper.child.send_signal(signal.SIGSTOP)
+    try:
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()
+    finally:
+        zookeeper.child.send_signal(signal.SIGCONT)
+
+
 def test_a_session_that_was_lost_registers_anew(zookeeper):
     hosts = f"127.0.0.1:{zookeeper.port}"
     registry = ZookeeperRegistry(hosts, timeout=20.0)
@@ -302,7 +341,8 @@ def test_a_missing_extra_is_named(monkeypatch, module, package):
 
     for name in [each for each in sys.modules if each.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, f"falconkit.sd.{module}")
+    for name in [each for each in sys.modules if each.startswith(f"falconkit.sd.{module}")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(ConfigurationError, match=rf"pip install 'falconkit\[{module}\]'"):
