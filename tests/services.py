@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def _child(
-    argv: list[str], ready: Callable[[], bool], folder: Path, timeout: float = 20
+    argv: list[str], ready: Callable[[], bool], folder: Path, timeout: float = 60
 ) -> Iterator[subprocess.Popen]:
     log = folder / "server.log"
     with log.open("wb") as out:
@@ -60,7 +60,7 @@ def _child(
     finally:
         child.terminate()
         try:
-            child.wait(10)
+            child.wait(60)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

@@ -73,7 +73,7 @@ class DatagramSink:
         with self._lock:
             return list(self._datagrams)
 
-    def wait_for(self, predicate: Callable[[Self], T], timeout: float = 10.0) -> T:
+    def wait_for(self, predicate: Callable[[Self], T], timeout: float = 60.0) -> T:
         """Wait until ``predicate`` of this sink is true, and return it.
 
         Raises:

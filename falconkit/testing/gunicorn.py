@@ -62,7 +62,7 @@ class Gunicorn(AbstractContextManager["Gunicorn"]):
         config: str | None = SETTINGS,
         cwd: str | os.PathLike[str] | None = None,
         ready: str | None = "/health/ready",
-        timeout: float = 30.0,
+        timeout: float = 60.0,
         **env: str,
     ) -> None:
         # Not `python -m gunicorn`: on USR2 it would start itself anew as a script, with

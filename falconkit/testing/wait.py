@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def wait_until(
     predicate: Callable[[], T],
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     *,
     interval: float = 0.02,
     what: str = "",

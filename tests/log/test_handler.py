@@ -437,7 +437,7 @@ def test_a_repr_that_logs_from_another_thread_meets_no_lock(handlers: Any) -> No
         def __repr__(self) -> str:
             other = threading.Thread(target=handler.handle, args=(record("inner"),), daemon=True)
             other.start()
-            other.join(10)
+            other.join(60)
             return f"<other alive: {other.is_alive()}>"
 
     handler.handle(record("outer %s", Logs()))

@@ -49,7 +49,7 @@ def test_a_reader_that_is_killed_hurts_nobody() -> None:
     os.close(writer)
     os.read(reader, 1)
     os.close(reader)
-    dropped = wait_until(lambda: worker.poll(), 30)
+    dropped = wait_until(lambda: worker.poll(), 60)
     assert dropped  # by its exit status
     assert worker.returncode > 0
 
@@ -60,5 +60,5 @@ def test_a_reader_that_only_stands_still_hurts_nobody() -> None:
         [sys.executable, "-c", WRITER.replace("wait=10", "wait=0.01"), "a"], stdout=writer
     )
     os.close(writer)
-    assert wait_until(lambda: worker.poll(), 30)
+    assert wait_until(lambda: worker.poll(), 60)
     os.close(reader)

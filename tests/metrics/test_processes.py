@@ -45,7 +45,7 @@ def killed(work: Callable[[], object]) -> None:
 
     child = fork.Process(target=run)
     child.start()
-    child.join(30)
+    child.join(60)
     assert child.exitcode == -signal.SIGKILL
 
 
@@ -123,7 +123,7 @@ def test_gauges_end_with_their_worker(metrics: Metrics, sink: StatsDSink) -> Non
     metrics.flush()
     assert sink.gauges() == {"depth": 7}
     child.kill()
-    child.join(30)
+    child.join(60)
     assert expvar(metrics)["depth"] == 2
     metrics.flush()
     assert sink.gauges() == {"depth": 2}
@@ -142,7 +142,7 @@ def test_a_forked_child_has_a_thread_of_its_own(metrics: Metrics, sink: StatsDSi
 
     child = fork.Process(target=work)
     child.start()
-    child.join(30)
+    child.join(60)
     assert child.exitcode == 0
     calls.add(100)
     metrics.flush()
@@ -165,7 +165,7 @@ def test_a_child_sends_nothing_of_what_its_parent_still_owes(
 
     child = fork.Process(target=work)
     child.start()
-    child.join(30)
+    child.join(60)
     assert child.exitcode == 0
     assert sink.counters() == {"calls": 101}
     metrics.flush()
@@ -193,7 +193,7 @@ def test_a_child_owes_nothing_of_its_parents(arena: Arena, sink: StatsDSink) -> 
 
     child = fork.Process(target=work)
     child.start()
-    child.join(30)
+    child.join(60)
     assert sink.counters() == {"calls": 10}
     away.send = late.send
     metrics.close()
@@ -212,7 +212,7 @@ def test_locks_held_at_the_fork_stop_no_child(arena: Arena) -> None:
     with metrics._lock, calls._lock:
         child = fork.Process(target=work)
         child.start()
-        child.join(10)
+        child.join(60)
         child.kill()
         child.join()
     assert child.exitcode == 0
@@ -224,7 +224,7 @@ def test_a_child_that_counts_nothing_ends_at_once(metrics: Metrics, sink: StatsD
     with metrics._delivery._lock:
         child = fork.Process(target=metrics.close)
         child.start()
-        child.join(30)
+        child.join(60)
     assert child.exitcode == 0
     metrics.close()
     assert sink.counters() == {"calls": 1}

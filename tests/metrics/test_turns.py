@@ -197,7 +197,7 @@ def test_a_worker_that_stays_at_it_is_waited_for_in_vain(tmp_path: Path, board: 
         assert board.shown() == []
     finally:
         child.kill()
-        child.join(30)
+        child.join(60)
     # The kernel has given up the lock of the dead.
     shown.show(when_due=False)
     assert len(board.shown()) == 1

@@ -151,7 +151,7 @@ def losing_answers(url: str) -> Iterator[int]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             for thread in threads:
-                thread.join(10)
+                thread.join(60)
 
 
 def test_a_lost_answer_takes_once_and_is_decided_here(

@@ -101,7 +101,7 @@ def serving(folder: Path, port: int, strategy: str, *command: str) -> Iterator[N
         yield
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def hammer(ports: list[int], calls: int) -> list[Answer]:

@@ -19,7 +19,7 @@ from falconkit.retry.latency import Latency
 from falconkit.testing import ManualClock, Script, wait_until
 
 GET = Context(method="GET")
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class Server:
         child, self.child = self.child, None
         if child is not None:
             child.send_signal(how)
-            child.wait(30)
+            child.wait(60)
 
     def close(self) -> None:
         self.stop()

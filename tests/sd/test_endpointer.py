@@ -125,7 +125,7 @@ def test_the_first_call_waits_for_discovery_within_bounds():
     caller.start()
     endpointer.live()  # it listens by now
     told.tell("a:1")
-    caller.join(30)
+    caller.join(60)
     assert answers == ["a:1"]
 
 
@@ -160,7 +160,7 @@ def test_an_endpoint_in_use_is_closed_when_its_call_ends():
     assert factory.closed == []
     assert call(Context(), "quick") == "b:1"
     go_on.set()
-    caller.join(30)
+    caller.join(60)
     assert (answers, factory.closed) == (["a:1"], ["a:1"])
 
 
@@ -231,7 +231,7 @@ def test_sets_change_under_many_calls_and_no_call_meets_a_closed_endpoint():
         told.tell(f"a{n}:1", f"b{n}:1")
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert errors == []
     assert len(closed) == 2 + 2 * 299
     assert [each.in_flight for each in call._endpointer.roster().members] == [0, 0]

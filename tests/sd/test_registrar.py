@@ -214,7 +214,7 @@ class Workers:
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
         (killed,) = [each for each in self.all if each.pid == pid]
-        killed.wait(30)
+        killed.wait(60)
         self.all.remove(killed)
         self._free(killed)
 
@@ -222,13 +222,13 @@ class Workers:
         for each in self.all:
             each.stdin.close()
         for each in self.all:
-            assert each.wait(30) == 0
+            assert each.wait(60) == 0
             each.stdout.close()
 
     def end(self) -> None:
         for each in self.all:
             each.kill()
-            each.wait(30)
+            each.wait(60)
             self._free(each)
 
     def _free(self, process: subprocess.Popen) -> None:
@@ -241,7 +241,7 @@ def test_workers_of_a_host_register_once_and_survive_their_leader(etcd, tmp_path
     discovery.listen(ear)
     workers = Workers(3, etcd.url, tmp_path, "workers")
     try:
-        wait_until(lambda: ear.heard and ear.heard[-1].instances, 30)
+        wait_until(lambda: ear.heard and ear.heard[-1].instances, 60)
         leaders = []
         for _ in range(2):
             (there,) = ear.heard[-1].instances
@@ -254,7 +254,7 @@ def test_workers_of_a_host_register_once_and_survive_their_leader(etcd, tmp_path
         assert [len(each.instances) for each in ear.heard if each.instances] == [1, 1, 1]
         assert () not in [each.instances for each in ear.heard[1:]]
         workers.leave()
-        wait_until(lambda: not ear.heard[-1].instances, 30)
+        wait_until(lambda: not ear.heard[-1].instances, 60)
     finally:
         workers.end()
         discovery.close()

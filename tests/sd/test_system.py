@@ -52,7 +52,7 @@ class Process:
 
     def kill(self) -> None:
         self.child.send_signal(signal.SIGKILL)
-        self.child.wait(30)
+        self.child.wait(60)
         self.child.stdout.close()
 
 

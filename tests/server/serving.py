@@ -58,7 +58,7 @@ class Call(threading.Thread):
             self.error = ex
 
     def result(self) -> tuple[int, Any, bytes]:
-        self.join(30)
+        self.join(60)
         assert self.error is None, self.error
         assert self.answer is not None, "no answer after 30 s"
         return self.answer
@@ -76,7 +76,7 @@ def said(server: Gunicorn, words: str) -> list[dict[str, Any]]:
 
 def refused(server: Gunicorn) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", server.port), timeout=30).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -99,5 +99,5 @@ def json_of(server: Gunicorn, path: str, **headers: str) -> dict[str, Any]:
     return json.loads(server.get(path, **headers)[2])
 
 
-def until(predicate: Callable[[], Any], timeout: float = 20) -> Any:
+def until(predicate: Callable[[], Any], timeout: float = 60) -> Any:
     return wait_until(predicate, timeout)

@@ -116,7 +116,7 @@ def test_the_threads_of_a_pool_end() -> None:
         assert done.acquire(timeout=30)
     pool.shutdown()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -84,7 +84,7 @@ def test_a_request_that_never_ends_is_cut_off_and_named(held: Held):
         assert line["requests"] == [f"{'a' * 20} /held/call"]
         assert [each for each in lines(server) if each.get("app") == "closed"], "flushed"
         assert not said(server, "SIGKILL")
-        cut.join(30)
+        cut.join(60)
         assert isinstance(cut.error, http.client.RemoteDisconnected | ConnectionError)
 
 

@@ -61,7 +61,7 @@ def test_a_worker_all_of_whose_threads_are_stuck_is_replaced(held: Held):
         held.let_go("call")
         assert json_of(server, "/environ")["pid"] != old
         for each in calls:
-            each.join(30)
+            each.join(60)
         assert [line["pid"] for line in lines(server) if line.get("app") == "closed"] == [old]
 
 

@@ -75,7 +75,7 @@ def test_requests_do_not_notice_a_zipkin_that_is_away_and_comes_back():
         wait_until(lambda: shown(server).get("spans.dropped", 0) >= 50)
         assert "Connection refused" in server.output()
         with Receiver(port) as zipkin:
-            wait_until(lambda: zipkin.spans(), 40)
+            wait_until(lambda: zipkin.spans(), 60)
             wait_until(lambda: shown(server).get("spans.sent", 0) > 0)
             assert ask(server) == 200
             wait_until(lambda: "takes spans again" in server.output())

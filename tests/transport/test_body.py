@@ -285,7 +285,7 @@ def test_the_thread_starts_on_use_and_stops_on_close(connection):
     assert thread.daemon
     assert cutoff.release(served)
     cutoff.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     cutoff.guard(served)
     assert threads_of(cutoff)

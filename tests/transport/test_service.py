@@ -323,7 +323,7 @@ def test_an_instance_that_goes_leaves_no_connection(service):
         assert total(Context(), None) == Total(1)
         told.tell(address(two))
         (thread,) = [each for each in one._threads if "_serve" in each.name]
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "its connection was closed"
         assert total(Context(), None) == Total(2)
 
