@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -12,20 +11,16 @@ import msgspec
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
+from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample
 from falconkit.metrics.tags import Tags
 from falconkit.metrics.timings import timings
 
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9_./#:-]{1,255}")
 _MOST_DIMENSIONS: Final = 9
 _MOST_METRICS: Final = 100
 _LONGEST_LINE: Final = 4096
 """Bytes that reach a pipe in one piece, however many processes write to it."""
-
-_UNITS: Final = {"s": "Seconds", "byte": "Bytes"}
-# Dimensions are ASCII.
-_UNFIT: Final = re.compile(r"[^ -~]")
 
 
 class CloudWatchEMF:
@@ -76,13 +71,7 @@ class CloudWatchEMF:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
-            raise ConfigurationError(
-                "CloudWatch's namespace is 1 to 255 letters, digits and any of . - _ / # :, "
-                f"got {namespace!r:.300}"
-            )
-        if namespace.startswith("AWS/"):
-            raise ConfigurationError(f"namespaces AWS/... are Amazon's own, got {namespace!r}")
+        check_namespace(namespace)
         if not (interval > 0 and 1 <= values <= 100):
             raise ConfigurationError(
                 f"give interval > 0 and values from 1 to 100, got {interval} and {values}"
@@ -90,7 +79,7 @@ class CloudWatchEMF:
         self.interval = interval
         self._namespace, self._values, self._clock = namespace, values, clock
         self._write = _print if write is None else write
-        self._tags = Tags(dimensions, room=_LONGEST_LINE - 1500, unfit=_UNFIT)
+        self._tags = Tags(dimensions, room=_LONGEST_LINE - 1500, unfit=UNFIT)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
         """Refuse a metric that a line cannot have.
@@ -142,7 +131,7 @@ class CloudWatchEMF:
 
     def _member(self, sample: Sample) -> tuple[str, object]:
         if isinstance(sample.value, Distribution):
-            return _UNITS.get(sample.key.unit, "None"), _values(sample.value, self._values)
+            return UNITS.get(sample.key.unit, "None"), _values(sample.value, self._values)
         return "Count" if sample.kind == "counter" else "None", sample.value
 
 
