@@ -37,7 +37,7 @@ class StatsD:
 
     Counters go as ``|c``, gauges as ``|g``, histograms as ``|ms`` timings: at most
     ``values`` of them an interval, whose sample rates add up to what was observed.
-    The name is looked up by the flush thread, again every minute; a daemon
+    The name is looked up by the flush thread, again when its TTL or a minute is over; a daemon
     that is away costs a warning, and what it missed is sent when it is back, as far
     as its host tells that nobody listens.
 

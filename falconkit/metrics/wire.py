@@ -10,7 +10,8 @@ from typing import Final
 
 from falconkit.clock import Clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
-from falconkit.metrics.datagrams import Address, Batch, Client, Finder, UnixPath
+from falconkit.metrics.datagrams import Batch, Client
+from falconkit.metrics.lookup import Address, UnixPath
 
 LONGEST_VALUE: Final = 360
 """Bytes of a line besides prefix, name and tags: the largest float has 309 digits."""
@@ -74,7 +75,7 @@ class Wire:
         self.host, self.size, self.prefix = host, size, prefix
         self._setting, self._upstream = setting, upstream
         self._port, self._clock = port, clock
-        self._finder: Finder = (
+        self._finder = (
             UnixPath(self._path)
             if self._path
             else Address(host or "", port, clock, setting=f"{setting}_HOST", upstream=upstream)

@@ -10,7 +10,8 @@ import pytest
 from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Metrics, expvar
-from falconkit.metrics.datagrams import Plain, Target
+from falconkit.metrics.datagrams import Plain
+from falconkit.metrics.lookup import Target
 from falconkit.metrics.sample import Sample, SeriesKey
 from falconkit.metrics.statsd import StatsD
 from falconkit.testing import ManualClock
