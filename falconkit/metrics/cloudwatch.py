@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import mul
 from typing import Final
 
 import msgspec
 
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.cloudwatch_client import Client, client_maker
-from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace
+from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace, shown
 from falconkit.metrics.distribution import Distribution, value_of
 from falconkit.metrics.sample import Kind, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
@@ -158,15 +159,16 @@ def histogram(seen: Distribution) -> Iterator[str]:
     share = bounded(seen.sum) / roughly if roughly else 0.0
     for first in range(0, len(buckets), _MOST_VALUES):
         some = buckets[first : first + _MOST_VALUES]
+        sizes = [*map(value_of, some)]
         counts = [seen.buckets[bucket] for bucket in some]
         count = sum(counts)
-        part = sum(value_of(bucket) * n for bucket, n in zip(some, counts, strict=True))
+        part = sum(map(mul, sizes, counts))
         total = bounded(share * part)
         # The mean may be beyond the outermost values, which are right to 1 %.
-        least = min(value_of(some[0]), total / count)
-        most = max(value_of(some[-1]), total / count)
+        least = min(sizes[0], total / count)
+        most = max(sizes[-1], total / count)
         yield (
-            f',"Values":[{",".join(map(_shown, some))}],"Counts":[{",".join(map(str, counts))}]'
+            f',"Values":[{",".join(map(shown, sizes))}],"Counts":[{",".join(map(str, counts))}]'
             f',"StatisticValues":{{"SampleCount":{count},"Sum":{total!r}'
             f',"Minimum":{least!r},"Maximum":{most!r}}}'
         )
@@ -181,8 +183,3 @@ def bounded(value: float) -> float:
     if abs(value) < 1 / _LARGEST:
         return 0.0
     return min(max(value, -_LARGEST), _LARGEST)
-
-
-@lru_cache(maxsize=4096)
-def _shown(bucket: int) -> str:
-    return f"{value_of(bucket):.6g}"

@@ -12,7 +12,7 @@ import msgspec
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
-from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace
+from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace, shown
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
@@ -144,9 +144,8 @@ class CloudWatchEMF:
 
     def _member(self, sample: Sample) -> str:
         value = sample.value
-        if isinstance(value, Distribution):
-            value = _json(_values(value, self._values))
-        return f'"{sample.name}":{value}'
+        text = _values(value, self._values) if isinstance(value, Distribution) else repr(value)
+        return f'"{sample.name}":{text}'
 
 
 class _Line:
@@ -193,19 +192,15 @@ def _worth(sample: Sample) -> bool:
     return sample.kind == "gauge" or sample.value > 0
 
 
-def _values(seen: Distribution, most: int) -> dict[str, list[float] | float]:
+def _values(seen: Distribution, most: int) -> str:
     counts: dict[float, int] = {}
     for value, stands_for in timings(seen, most):
-        size = float(f"{value:.6g}")
-        counts[size] = counts.get(size, 0) + stands_for
-    return {
-        "Values": [*counts],
-        "Counts": [*counts.values()],
-        "Min": min(counts),
-        "Max": max(counts),
-        "Count": seen.count,
-        "Sum": seen.sum,
-    }
+        counts[value] = counts.get(value, 0) + stands_for
+    sizes = [*map(shown, counts)]  # ascending, as they come
+    return (
+        f'{{"Values":[{",".join(sizes)}],"Counts":[{",".join(map(str, counts.values()))}]'
+        f',"Min":{sizes[0]},"Max":{sizes[-1]},"Count":{seen.count},"Sum":{seen.sum!r}}}'
+    )
 
 
 def _print(line: str) -> None:

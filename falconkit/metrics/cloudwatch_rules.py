@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from falconkit.errors import ConfigurationError
@@ -31,3 +32,13 @@ def check_namespace(namespace: str) -> None:
         raise ConfigurationError(f"CloudWatch's namespace begins with no ':', got {namespace!r}")
     if namespace.startswith("AWS/"):
         raise ConfigurationError(f"namespaces AWS/... are Amazon's own, got {namespace!r}")
+
+
+@lru_cache(maxsize=4096)
+def shown(value: float) -> str:
+    """Write one of a histogram's values, of which there are few thousand, in JSON.
+
+    >>> shown(0.0123456789), shown(0.0)
+    ('0.0123457', '0')
+    """
+    return f"{value:.6g}"

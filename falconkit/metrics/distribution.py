@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import compress
 
 ERROR = 0.01
@@ -42,6 +43,7 @@ def bucket_of(value: float) -> int:
     return int(math.log(value) * SCALE + OFFSET)
 
 
+@lru_cache(maxsize=4096)
 def value_of(bucket: int) -> float:
     """Return the value that speaks for all values of a bucket.
 
@@ -101,8 +103,11 @@ class Distribution:
     def merge(self, other: Distribution) -> None:
         """Add another distribution to this one."""
         mine = self.buckets
-        for bucket, count in other.buckets.items():
-            mine[bucket] = mine.get(bucket, 0) + count
+        if mine.keys().isdisjoint(other.buckets):
+            mine.update(other.buckets)  # PERF: parts of one histogram, mostly: half the time
+        else:
+            for bucket, count in other.buckets.items():
+                mine[bucket] = mine.get(bucket, 0) + count
         self.sum += other.sum
 
     def since(self, before: Distribution) -> Distribution:

@@ -105,8 +105,7 @@ class DogStatsD:
                 scale = 1000.0 if self._histogram == "ms" and each.key.unit == "s" else 1.0
                 for size, stands_for in timings(value, self._values):
                     rate = "" if stands_for == 1 else f"|@{Plain(1 / stands_for)}"
-                    shown = Plain(float(f"{size * scale:.6g}"))
-                    batch.line(f"{name}:{shown}|{self._histogram}{rate}{tags}")
+                    batch.line(f"{name}:{_shown(size * scale)}|{self._histogram}{rate}{tags}")
             elif each.kind == "gauge":
                 batch.line(f"{name}:{Plain(value)}|g{tags}")
             elif value:
@@ -115,3 +114,9 @@ class DogStatsD:
     def _text_of(self, labels: Labels) -> str:
         tags = ",".join(f"{label}:{value}" for label, value in (*self._tags.constant, *labels))
         return f"|#{tags}" if tags else ""
+
+
+@lru_cache(maxsize=4096)
+def _shown(size: float) -> str:
+    """Write one of a histogram's values, of which there are few thousand."""
+    return str(Plain(float(f"{size:.6g}")))
