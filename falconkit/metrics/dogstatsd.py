@@ -10,18 +10,18 @@ from typing import Final, Literal
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch, Plain
+from falconkit.metrics.dialect import Dialect
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample
 from falconkit.metrics.tags import Tags
 from falconkit.metrics.timings import timings
-from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 HistogramAs = Literal["d", "h", "ms"]
 
 _UNFIT: Final = re.compile(r"[,|#\s]")
 
 
-class DogStatsD:
+class DogStatsD(Dialect):
     """A backend that sends to Datadog's agent, for `Metrics.add_backend`.
 
     Labels are tags. Counters go as ``|c``, gauges as ``|g`` (negative ones as they are: this
@@ -66,16 +66,20 @@ class DogStatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        check_pace(interval, values)
         if histogram not in ("d", "h", "ms"):
             raise ConfigurationError(f"histogram is 'd', 'h' or 'ms', got {histogram!r}")
-        self._wire = Wire(
-            host, port, prefix, size=datagram, clock=clock, setting="DOGSTATSD", upstream=self.name
+        super().__init__(
+            host,
+            port,
+            prefix,
+            interval=interval,
+            values=values,
+            datagram=datagram,
+            clock=clock,
+            setting="DOGSTATSD",
         )
-        room = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
-        self._tags = Tags(tags, room=room, unfit=_UNFIT)
-        self.interval = interval
-        self._histogram, self._values = histogram, values
+        self._tags = Tags(tags, room=self._room, unfit=_UNFIT)
+        self._histogram = histogram
         self._text = lru_cache(maxsize=65536)(self._text_of)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
@@ -85,18 +89,6 @@ class DogStatsD:
             ConfigurationError: A label cannot be carried.
         """
         self._tags.check(name, labels)
-
-    def send(self, samples: Sequence[Sample], /) -> None:
-        """Send what was counted; what the socket takes only in part is completed next time.
-
-        Raises:
-            UpstreamUnavailable: Nothing was sent.
-        """
-        self._wire.send(lambda batch: self._write(batch, samples))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._wire.close()
 
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._tags.fitted(samples):

@@ -137,13 +137,3 @@ class Wire:
         return UpstreamUnavailable(
             f"{self._setting}_HOST={self.host!r}{port}: {cause}", upstream=self._upstream
         )
-
-
-def check_pace(interval: float, values: int) -> None:
-    """Check how often a dialect of StatsD sends, and how many values of one histogram.
-
-    Raises:
-        ConfigurationError: One of them cannot be used.
-    """
-    if not (interval > 0 and values >= 1):
-        raise ConfigurationError(f"give interval > 0 and values >= 1, got {interval} and {values}")
