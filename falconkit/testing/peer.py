@@ -163,6 +163,8 @@ class Peer:
                         connection.sendall(reply)
                     else:
                         reply(self, connection)
+                    if request.headers.get("connection") == "close":
+                        break
 
     def __enter__(self) -> Peer:
         return self
