@@ -19,7 +19,11 @@ class Backend(Protocol):
     """For the log line and the event when it fails."""
 
     interval: float
-    """Seconds between two calls of `send`."""
+    """Seconds between two calls of `send`, at most: of several backends the shortest counts.
+
+    For what one of them has and another has not is in the memory of its worker alone, and
+    would be lost with it.
+    """
 
     def send(self, samples: Sequence[Sample], /) -> None:
         """Send what was counted since the last call that returned.

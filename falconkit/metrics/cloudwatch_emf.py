@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any, Final
+from functools import lru_cache
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
+from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace, shown
 from falconkit.metrics.distribution import Distribution
-from falconkit.metrics.sample import Kind, Labels, Sample
+from falconkit.metrics.sample import Kind, Labels, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
 from falconkit.metrics.timings import timings
 
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9_./#:-]{1,255}")
 _MOST_DIMENSIONS: Final = 9
 _MOST_METRICS: Final = 100
 _LONGEST_LINE: Final = 4096
 """Bytes that reach a pipe in one piece, however many processes write to it."""
-
-_UNITS: Final = {"s": "Seconds", "byte": "Bytes"}
-# Dimensions are ASCII.
-_UNFIT: Final = re.compile(r"[^ -~]")
 
 
 class CloudWatchEMF:
@@ -76,13 +72,7 @@ class CloudWatchEMF:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
-            raise ConfigurationError(
-                "CloudWatch's namespace is 1 to 255 letters, digits and any of . - _ / # :, "
-                f"got {namespace!r:.300}"
-            )
-        if namespace.startswith("AWS/"):
-            raise ConfigurationError(f"namespaces AWS/... are Amazon's own, got {namespace!r}")
+        check_namespace(namespace)
         if not (interval > 0 and 1 <= values <= 100):
             raise ConfigurationError(
                 f"give interval > 0 and values from 1 to 100, got {interval} and {values}"
@@ -90,7 +80,9 @@ class CloudWatchEMF:
         self.interval = interval
         self._namespace, self._values, self._clock = namespace, values, clock
         self._write = _print if write is None else write
-        self._tags = Tags(dimensions, room=_LONGEST_LINE - 1500, unfit=_UNFIT)
+        self._tags = Tags(dimensions, room=_LONGEST_LINE - 1500, unfit=UNFIT)
+        self._frame = lru_cache(maxsize=65536)(self._frame_of)
+        self._metric = lru_cache(maxsize=65536)(self._metric_of)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
         """Refuse a metric that a line cannot have.
@@ -122,69 +114,74 @@ class CloudWatchEMF:
             OSError: It could not be written.
         """
         at = int(self._clock.time() * 1000)
-        fit = [each for each in self._tags.fitted(samples) if _worth(each)]
-        for labels, some in groupby(sorted(fit, key=_by_labels), key=lambda each: each.labels):
-            for line in self._lines(labels, list(some), at):
+        # PERF: 1 of 6 ms for 1,000 series is saved by not sorting them by their labels.
+        groups: dict[Labels, list[Sample]] = {}
+        for each in self._tags.fitted(samples):
+            if _worth(each):
+                groups.setdefault(each.key.labels, []).append(each)
+        for labels, some in groups.items():
+            for line in self._lines(labels, sorted(some, key=attrgetter("name")), at):
                 self._write(line)
 
     def close(self) -> None:
         """Nothing: it holds nothing."""
 
     def _lines(self, labels: Labels, samples: list[Sample], at: int) -> Iterator[str]:
-        line = _Line(self._namespace, (*self._tags.constant, *labels), at)
+        frame = self._frame(labels)
+        line = _Line(frame, at)
         for each in samples:
-            unit, value = self._member(each)
-            if not line.takes(each.name, unit, value):
+            if not line.takes(each.name, self._metric(each.key), self._member(each)):
                 yield line.text()
-                line = _Line(self._namespace, (*self._tags.constant, *labels), at)
-                line.takes(each.name, unit, value)
+                line = _Line(frame, at)
+                line.takes(each.name, self._metric(each.key), self._member(each))
         yield line.text()
 
-    def _member(self, sample: Sample) -> tuple[str, object]:
-        if isinstance(sample.value, Distribution):
-            return _UNITS.get(sample.key.unit, "None"), _values(sample.value, self._values)
-        return "Count" if sample.kind == "counter" else "None", sample.value
+    def _frame_of(self, labels: Labels) -> tuple[str, str]:
+        dimensions = (*self._tags.constant, *labels)
+        names = _json([[name for name, _ in dimensions]])
+        directive = f'"Namespace":{_json(self._namespace)},"Dimensions":{names},"Metrics"'
+        return directive, "".join(f",{_json(name)}:{_json(value)}" for name, value in dimensions)
+
+    def _metric_of(self, key: SeriesKey) -> str:
+        unit = "Count" if key.kind == "counter" else UNITS.get(key.unit, "None")
+        return _json({"Name": key.name, "Unit": unit})
+
+    def _member(self, sample: Sample) -> str:
+        value = sample.value
+        text = _values(value, self._values) if isinstance(value, Distribution) else repr(value)
+        return f'"{sample.name}":{text}'
 
 
 class _Line:
     """A line to which metrics are added while it is short enough."""
 
-    def __init__(self, namespace: str, dimensions: Labels, at: int) -> None:
-        self._metrics: list[dict[str, str]] = []
-        self._directive = {
-            "Namespace": namespace,
-            "Dimensions": [[name for name, _ in dimensions]],
-            "Metrics": self._metrics,
-        }
-        self._root: dict[str, Any] = {
-            "_aws": {"Timestamp": at, "CloudWatchMetrics": [self._directive]},
-            **dict(dimensions),
-        }
-        self._size = len(_encode(self._root))
+    def __init__(self, frame: tuple[str, str], at: int) -> None:
+        directive, self._dimensions = frame
+        self._head = f'{{"_aws":{{"Timestamp":{at},"CloudWatchMetrics":[{{{directive}:['
+        self._metrics: list[str] = []
+        self._members: dict[str, str] = {}
+        # All text is ASCII.
+        self._size = len(self._head) + len(self._dimensions) + 8
 
-    def takes(self, name: str, unit: str, value: object) -> bool:
+    def takes(self, name: str, metric: str, member: str) -> bool:
         """Add a metric; or return False when a line before it has to be written first."""
-        metric = {"Name": name, "Unit": unit}
-        size = len(_encode(metric)) + len(_encode({name: value})) + 2
+        size = len(metric) + len(member) + 2
         full = self._size + size >= _LONGEST_LINE or len(self._metrics) == _MOST_METRICS
-        if self._metrics and (full or name in self._root):
+        if self._metrics and (full or name in self._members):
             return False
         self._metrics.append(metric)
-        self._root[name] = value
+        self._members[name] = member
         self._size += size
         return True
 
     def text(self) -> str:
-        return f"{_encode(self._root).decode()}\n"
+        # PERF: 2.4 us for a line of one metric, by the parts that stay the same; 9 to encode it.
+        metrics, members = ",".join(self._metrics), ",".join(self._members.values())
+        return f"{self._head}{metrics}]}}]}}{self._dimensions},{members}}}\n"
 
 
-def _encode(value: object) -> bytes:
-    # PERF: a tenth of what json.dumps takes; all text is ASCII.
-    return msgspec.json.encode(value)
-
-
-def _by_labels(sample: Sample) -> tuple[Labels, str]:
-    return sample.labels, sample.name
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _worth(sample: Sample) -> bool:
@@ -193,19 +190,15 @@ def _worth(sample: Sample) -> bool:
     return sample.kind == "gauge" or sample.value > 0
 
 
-def _values(seen: Distribution, most: int) -> dict[str, list[float] | float]:
+def _values(seen: Distribution, most: int) -> str:
     counts: dict[float, int] = {}
     for value, stands_for in timings(seen, most):
-        size = float(f"{value:.6g}")
-        counts[size] = counts.get(size, 0) + stands_for
-    return {
-        "Values": [*counts],
-        "Counts": [*counts.values()],
-        "Min": min(counts),
-        "Max": max(counts),
-        "Count": seen.count,
-        "Sum": seen.sum,
-    }
+        counts[value] = counts.get(value, 0) + stands_for
+    sizes = [*map(shown, counts)]  # ascending, as they come
+    return (
+        f'{{"Values":[{",".join(sizes)}],"Counts":[{",".join(map(str, counts.values()))}]'
+        f',"Min":{sizes[0]},"Max":{sizes[-1]},"Count":{seen.count},"Sum":{seen.sum!r}}}'
+    )
 
 
 def _print(line: str) -> None:

@@ -5,91 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
 
 from statsd import StatsClient
 from statsd.client.udp import Pipeline
 
 from falconkit.clock import Clock
-from falconkit.errors import UpstreamUnavailable
+from falconkit.metrics.lookup import Target
 
-_LOOK_UP_EVERY = 60.0
-_LOOK_UP_AGAIN = 5.0
 _AT_ONCE = 32
 _PAUSE = 0.001
-
-
-class Target(NamedTuple):
-    """Where datagrams go: a family of sockets, and an address in it."""
-
-    family: int
-    address: tuple[Any, ...] | str
-
-
-class Finder(Protocol):
-    """Knows where datagrams go to, now."""
-
-    def find(self) -> Target:
-        """Return it.
-
-        Raises:
-            UpstreamUnavailable: It is not known.
-        """
-
-
-class Address:
-    """Where a name leads. Looked up by the flush thread only, and again every minute."""
-
-    def __init__(
-        self, host: str, port: int, clock: Clock, *, setting: str = "STATSD_HOST", upstream: str
-    ) -> None:
-        self._host, self._port, self._clock = host, port, clock
-        self._setting, self._upstream = setting, upstream
-        self._found: Target | None = None
-        self._cause = ""
-        self._until = float("-inf")
-
-    def find(self) -> Target:
-        """Return the numeric address.
-
-        A known address is kept while the name cannot be looked up.
-
-        Raises:
-            UpstreamUnavailable: The name does not resolve; it is tried again
-                after 5 s.
-        """
-        now = self._clock.monotonic()
-        if self._until <= now:
-            try:
-                self._found = self._look_up()
-                self._until = now + _LOOK_UP_EVERY
-            except (OSError, ValueError) as ex:
-                self._cause = str(ex)
-                self._until = now + _LOOK_UP_AGAIN
-        if self._found is None:
-            raise UpstreamUnavailable(
-                f"{self._setting}={self._host!r} does not resolve ({self._cause}): give the name "
-                "or address of a StatsD daemon, or unset it",
-                upstream=self._upstream,
-            )
-        return self._found
-
-    def _look_up(self) -> Target:
-        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
-        # "localhost" is both, and daemons listen on IPv4 unless told otherwise.
-        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-        return Target(family, address)
-
-
-class UnixPath:
-    """A socket in the file system, which needs no look-up."""
-
-    def __init__(self, path: str) -> None:
-        self._target = Target(socket.AF_UNIX, path)
-
-    def find(self) -> Target:
-        """Return it."""
-        return self._target
 
 
 class Client(StatsClient):  # type: ignore[misc]

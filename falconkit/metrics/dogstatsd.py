@@ -10,18 +10,18 @@ from typing import Final, Literal
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch, Plain
+from falconkit.metrics.dialect import Dialect
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample
 from falconkit.metrics.tags import Tags
 from falconkit.metrics.timings import timings
-from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 HistogramAs = Literal["d", "h", "ms"]
 
 _UNFIT: Final = re.compile(r"[,|#\s]")
 
 
-class DogStatsD:
+class DogStatsD(Dialect):
     """A backend that sends to Datadog's agent, for `Metrics.add_backend`.
 
     Labels are tags. Counters go as ``|c``, gauges as ``|g`` (negative ones as they are: this
@@ -66,16 +66,20 @@ class DogStatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        check_pace(interval, values)
         if histogram not in ("d", "h", "ms"):
             raise ConfigurationError(f"histogram is 'd', 'h' or 'ms', got {histogram!r}")
-        self._wire = Wire(
-            host, port, prefix, size=datagram, clock=clock, setting="DOGSTATSD", upstream=self.name
+        super().__init__(
+            host,
+            port,
+            prefix,
+            interval=interval,
+            values=values,
+            datagram=datagram,
+            clock=clock,
+            setting="DOGSTATSD",
         )
-        room = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
-        self._tags = Tags(tags, room=room, unfit=_UNFIT)
-        self.interval = interval
-        self._histogram, self._values = histogram, values
+        self._tags = Tags(tags, room=self._room, unfit=_UNFIT)
+        self._histogram = histogram
         self._text = lru_cache(maxsize=65536)(self._text_of)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
@@ -86,18 +90,6 @@ class DogStatsD:
         """
         self._tags.check(name, labels)
 
-    def send(self, samples: Sequence[Sample], /) -> None:
-        """Send what was counted; what the socket takes only in part is completed next time.
-
-        Raises:
-            UpstreamUnavailable: Nothing was sent.
-        """
-        self._wire.send(lambda batch: self._write(batch, samples))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._wire.close()
-
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._tags.fitted(samples):
             name, value, tags = each.name, each.value, self._text(each.labels)
@@ -105,8 +97,7 @@ class DogStatsD:
                 scale = 1000.0 if self._histogram == "ms" and each.key.unit == "s" else 1.0
                 for size, stands_for in timings(value, self._values):
                     rate = "" if stands_for == 1 else f"|@{Plain(1 / stands_for)}"
-                    shown = Plain(float(f"{size * scale:.6g}"))
-                    batch.line(f"{name}:{shown}|{self._histogram}{rate}{tags}")
+                    batch.line(f"{name}:{_shown(size * scale)}|{self._histogram}{rate}{tags}")
             elif each.kind == "gauge":
                 batch.line(f"{name}:{Plain(value)}|g{tags}")
             elif value:
@@ -115,3 +106,9 @@ class DogStatsD:
     def _text_of(self, labels: Labels) -> str:
         tags = ",".join(f"{label}:{value}" for label, value in (*self._tags.constant, *labels))
         return f"|#{tags}" if tags else ""
+
+
+@lru_cache(maxsize=4096)
+def _shown(size: float) -> str:
+    """Write one of a histogram's values, of which there are few thousand."""
+    return str(Plain(float(f"{size:.6g}")))

@@ -98,7 +98,8 @@ class InfluxDB:
         self._url = (
             f"{url.rstrip('/')}{path}?{urlencode(where | {'precision': 'ms'})}" if url else ""
         )
-        self._headers = {"Content-Type": "text/plain; charset=utf-8"}
+        # A connection each time, and so a look-up: a kept one stays where a name has led once.
+        self._headers = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
         if token:
             self._headers["Authorization"] = f"Token {token}"
         elif user:

@@ -81,9 +81,9 @@ class OTLPMetrics:
             "service.instance.id": socket.gethostname(),
             **(attributes or {}),
         }
-        self._make = partial(
-            OTLPMetricExporter, url, headers=dict(headers or {}), timeout=math.ceil(timeout)
-        )
+        # A connection each time, and so a look-up: a kept one stays where a name has led once.
+        sent = {**(headers or {}), "Connection": "close"}
+        self._make = partial(OTLPMetricExporter, url, headers=sent, timeout=math.ceil(timeout))
         self._clock = clock
         self._exporter: OTLPMetricExporter | None = None
         self._pid = 0

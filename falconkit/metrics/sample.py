@@ -92,8 +92,9 @@ def merged(samples: Iterable[Sample]) -> dict[SeriesKey, Sample]:
         old = found.get(key)
         if isinstance(value, Distribution):
             if old is None:
-                old = found[key] = Sample(key, Distribution())
-            cast(Distribution, old.value).merge(value)
+                found[key] = Sample(key, Distribution(value.buckets, value.sum))
+            else:
+                cast(Distribution, old.value).merge(value)
         elif old is None:
             found[key] = Sample(key, value)
         else:

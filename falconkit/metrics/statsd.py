@@ -8,10 +8,10 @@ from functools import lru_cache
 
 from falconkit.clock import Clock, system_clock
 from falconkit.metrics.datagrams import Batch, Plain
+from falconkit.metrics.dialect import Dialect
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Labels, Sample, SeriesKey, merged
 from falconkit.metrics.timings import timings
-from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 NameOf = Callable[[str, Labels], Iterable[str]]
 """The rule by which labels reach StatsD: the names under which one series is counted."""
@@ -32,12 +32,12 @@ def dotted(name: str, labels: Labels) -> tuple[str, ...]:
     return name, ".".join([name, *parts])
 
 
-class StatsD:
+class StatsD(Dialect):
     """A backend that sends to a StatsD daemon, for `Metrics.add_backend`.
 
     Counters go as ``|c``, gauges as ``|g``, histograms as ``|ms`` timings: at most
     ``values`` of them an interval, whose sample rates add up to what was observed.
-    The name is looked up by the flush thread, again every minute; a daemon
+    The name is looked up by the flush thread, again when its TTL or a minute is over; a daemon
     that is away costs a warning, and what it missed is sent when it is back, as far
     as its host tells that nobody listens.
 
@@ -77,31 +77,18 @@ class StatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        check_pace(interval, values)
-        self._wire = Wire(
-            host, port, prefix, size=datagram, clock=clock, setting="STATSD", upstream=self.name
+        super().__init__(
+            host,
+            port,
+            prefix,
+            interval=interval,
+            values=values,
+            datagram=datagram,
+            clock=clock,
+            setting="STATSD",
         )
-        self.interval = interval
-        self._name_of, self._values = name_of, values
+        self._name_of = name_of
         self._keys = lru_cache(maxsize=65536)(self._keys_of)
-        self._longest_name = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
-
-    @property
-    def host(self) -> str | None:
-        """Where it sends to."""
-        return self._wire.host
-
-    def send(self, samples: Sequence[Sample], /) -> None:
-        """Send what was counted; what the socket takes only in part is completed next time.
-
-        Raises:
-            UpstreamUnavailable: Nothing was sent.
-        """
-        self._wire.send(lambda batch: self._write(batch, samples))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._wire.close()
 
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._renamed(samples):
@@ -117,7 +104,7 @@ class StatsD:
         return [key._replace(name=name, labels=()) for name in names]
 
     def _fit(self, name: str) -> str:
-        return _UNFIT.sub("_", name)[: self._longest_name] or "_"
+        return _UNFIT.sub("_", name)[: self._room] or "_"
 
 
 def write(batch: Batch, name: str, sample: Sample, values: int) -> None:

@@ -9,16 +9,16 @@ from typing import Final
 
 from falconkit.clock import Clock, system_clock
 from falconkit.metrics.datagrams import Batch
+from falconkit.metrics.dialect import Dialect
 from falconkit.metrics.sample import Kind, Sample, SeriesKey
 from falconkit.metrics.statsd import write
 from falconkit.metrics.tags import Tags
-from falconkit.metrics.wire import LONGEST_VALUE, Wire, check_pace
 
 # Telegraf splits a line at its first colon, and the name at commas and "=".
 _UNFIT: Final = re.compile(r"[,=:|#@\s\\]")
 
 
-class TelegrafStatsD:
+class TelegrafStatsD(Dialect):
     """A backend that sends ``name,tag=value:1|c``, for `Metrics.add_backend`.
 
     Labels are tags. All else is as with `falconkit.metrics.statsd.StatsD`.
@@ -59,14 +59,17 @@ class TelegrafStatsD:
         Raises:
             ConfigurationError: A value cannot be used.
         """
-        check_pace(interval, values)
-        self._wire = Wire(
-            host, port, prefix, size=datagram, clock=clock, setting="TELEGRAF", upstream=self.name
+        super().__init__(
+            host,
+            port,
+            prefix,
+            interval=interval,
+            values=values,
+            datagram=datagram,
+            clock=clock,
+            setting="TELEGRAF",
         )
-        room = self._wire.size - len(self._wire.prefix) - LONGEST_VALUE
-        self._tags = Tags(tags, room=room, unfit=_UNFIT)
-        self.interval = interval
-        self._values = values
+        self._tags = Tags(tags, room=self._room, unfit=_UNFIT)
         self._text = lru_cache(maxsize=65536)(self._text_of)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
@@ -76,18 +79,6 @@ class TelegrafStatsD:
             ConfigurationError: A label cannot be carried.
         """
         self._tags.check(name, labels)
-
-    def send(self, samples: Sequence[Sample], /) -> None:
-        """Send what was counted; what the socket takes only in part is completed next time.
-
-        Raises:
-            UpstreamUnavailable: Nothing was sent.
-        """
-        self._wire.send(lambda batch: self._write(batch, samples))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._wire.close()
 
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._tags.fitted(samples):

@@ -10,7 +10,8 @@ from typing import Final
 
 from falconkit.clock import Clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
-from falconkit.metrics.datagrams import Address, Batch, Client, Finder, UnixPath
+from falconkit.metrics.datagrams import Batch, Client
+from falconkit.metrics.lookup import Address, UnixPath
 
 LONGEST_VALUE: Final = 360
 """Bytes of a line besides prefix, name and tags: the largest float has 309 digits."""
@@ -74,7 +75,7 @@ class Wire:
         self.host, self.size, self.prefix = host, size, prefix
         self._setting, self._upstream = setting, upstream
         self._port, self._clock = port, clock
-        self._finder: Finder = (
+        self._finder = (
             UnixPath(self._path)
             if self._path
             else Address(host or "", port, clock, setting=f"{setting}_HOST", upstream=upstream)
@@ -136,13 +137,3 @@ class Wire:
         return UpstreamUnavailable(
             f"{self._setting}_HOST={self.host!r}{port}: {cause}", upstream=self._upstream
         )
-
-
-def check_pace(interval: float, values: int) -> None:
-    """Check how often a dialect of StatsD sends, and how many values of one histogram.
-
-    Raises:
-        ConfigurationError: One of them cannot be used.
-    """
-    if not (interval > 0 and values >= 1):
-        raise ConfigurationError(f"give interval > 0 and values >= 1, got {interval} and {values}")

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from falconkit.server import master
+from falconkit.server.backlog import Backlog
 from falconkit.server.link import Link, link_of
 from falconkit.server.served import find_app, running, stack
 from falconkit.server.watchdog import Watchdog
@@ -87,6 +88,7 @@ def post_worker_init(worker: Any) -> None:
         faulthandler.enable(link.dump, all_threads=True)
         link.boot()
     app = find_app(worker.wsgi)
+    metrics = getattr(app, "metrics", None)
     worker.watchdog = Watchdog(
         lambda: running(worker),
         after=Settings.from_env().stuck_after,
@@ -94,13 +96,16 @@ def post_worker_init(worker: Any) -> None:
         tell=None if app is None else app.events.tell,
         threads=worker.cfg.threads,
         give_up=getattr(worker, "give_up", None),
+        besides=None if metrics is None else Backlog(worker.sockets, metrics).look,
     )
     worker.watchdog.start()
-    metrics = getattr(app, "metrics", None)
     if metrics is not None:
         # Each live worker's share, so that they add up to what the host has.
         metrics.gauge("gunicorn.workers").set(1.0)
         metrics.gauge("gunicorn.threads").set(float(worker.cfg.threads))
+        count_in = getattr(worker.log, "count_in", None)  # of our instrumented logger
+        if count_in is not None:
+            count_in(metrics)
 
 
 def child_exit(arbiter: Any, worker: Any) -> None:

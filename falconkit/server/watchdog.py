@@ -23,6 +23,7 @@ class Watchdog:
         tell: Hears a `falconkit.events.RequestStuck` for each.
         threads: How many requests can be served at once.
         give_up: Called, once, when so many are stuck that nothing else can be served.
+        besides: Called whenever it looks: what else has to be looked at once a second.
         clock: Whose seconds these are.
 
     >>> log = logging.Logger("silent")
@@ -40,6 +41,7 @@ class Watchdog:
         tell: Callable[[Event], None] | None = None,
         threads: int = 1,
         give_up: Callable[[], None] | None = None,
+        besides: Callable[[], None] | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self._running = running
@@ -48,6 +50,7 @@ class Watchdog:
         self._tell = tell
         self._threads = threads
         self._give_up = give_up
+        self._besides = besides
         self._clock = clock
         self._said: set[Running] = set()
         self._stop = threading.Event()
@@ -97,5 +100,7 @@ class Watchdog:
         while not self._stop.wait(tick):
             try:
                 self.look()
+                if self._besides is not None:
+                    self._besides()
             except Exception:
                 self._log.exception("the watchdog failed to look")

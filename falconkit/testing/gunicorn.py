@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from falconkit.testing.wait import wait_until
@@ -99,12 +98,7 @@ class Gunicorn(AbstractContextManager["Gunicorn"]):
             break
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         """End it: with SIGTERM, or at once when the test has failed."""
         try:
             if kind is None:

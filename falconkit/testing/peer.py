@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import BinaryIO
 
 _PATIENCE = 10.0
@@ -164,16 +163,13 @@ class Peer:
                         connection.sendall(reply)
                     else:
                         reply(self, connection)
+                    if request.headers.get("connection") == "close":
+                        break
 
     def __enter__(self) -> Peer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

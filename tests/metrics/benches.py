@@ -12,6 +12,7 @@ from pathlib import Path
 
 from falconkit.arena import Arena
 from falconkit.metrics import Metrics, expvar
+from falconkit.metrics.cloudwatch import CloudWatch
 from falconkit.metrics.cloudwatch_emf import CloudWatchEMF
 from falconkit.metrics.dogstatsd import DogStatsD
 from falconkit.metrics.sample import Labels
@@ -22,7 +23,9 @@ from falconkit.testing.conform_metrics import Arrived, Quantile, Subject
 from falconkit.testing.kept_metrics import KeptMetrics
 from falconkit.testing.statsd import StatsDSink
 from falconkit.testing.tagged import TaggedSink, dogstatsd, telegraf
+from tests.metrics.aws import NAMESPACE, Moto, Post, credentials, read
 from tests.services import StatsDaemon, statsd_daemon
+from tests.tracing.receiver import Receiver
 
 
 def ranked(values: list[tuple[float, float]]) -> Quantile:
@@ -231,7 +234,7 @@ def emf_arrived(lines: list[str]) -> Arrived:
         assert len(dimensions) <= 9
         assert 1 <= len(directive["Metrics"]) <= 100
         labels = tuple((name, root[name]) for name in dimensions)
-        assert all(isinstance(value, str) and value.isascii() for _, value in labels)
+        assert all(value.isascii() and value.strip() for _, value in labels)
         for metric in directive["Metrics"]:
             name, value = metric["Name"], root[metric["Name"]]
             if isinstance(value, dict):
@@ -251,6 +254,67 @@ def emf_arrived(lines: list[str]) -> Arrived:
     )
 
 
+@contextmanager
+def cloudwatch_bench(folder: Path) -> Iterator[Subject]:
+    with credentials(), Receiver() as service:
+        metrics = Metrics(arena=Arena(folder))
+        metrics.add_backend(CloudWatch(NAMESPACE, interval=3600, endpoint_url=service.url))
+        try:
+            yield Subject(metrics, lambda: cloudwatch_arrived(service.posts), tagged)
+        finally:
+            metrics.close()
+
+
+def cloudwatch_arrived(posts: list[Post]) -> Arrived:
+    """Return what CloudWatch has of some calls."""
+    counters: dict[str, float] = {}
+    gauges: dict[str, float] = {}
+    values: dict[str, list[tuple[float, float]]] = {}
+    for metric in (metric for post in posts for metric in read(post)):
+        labels = tuple((each["Name"], each["Value"]) for each in metric["Dimensions"])
+        name, key = metric["MetricName"], tagged(metric["MetricName"], labels)
+        if "Values" in metric:
+            pairs = zip(metric["Values"], metric["Counts"], strict=True)
+            values.setdefault(key, []).extend(pairs)
+        elif metric["Unit"] == "Count":
+            for each in {key, tagged(name, ())}:
+                counters[each] = counters.get(each, 0.0) + metric["Value"]
+        else:
+            gauges[key] = metric["Value"]
+    return Arrived(
+        counters=counters,
+        gauges=gauges,
+        counts={name: sum(n for _, n in each) for name, each in values.items()},
+        quantiles={name: weighted(each) for name, each in values.items()},
+    )
+
+
+@contextmanager
+def moto_bench(moto: Moto, folder: Path) -> Iterator[Subject]:
+    """Give metrics that are read back from moto, which knows sums and counts."""
+    metrics = Metrics(arena=Arena(folder))
+    metrics.add_backend(CloudWatch(NAMESPACE, interval=3600, endpoint_url=moto.url))
+
+    def arrived() -> Arrived:
+        counters: dict[str, float] = {}
+        gauges: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        for (name, labels, unit), points in moto.statistics().items():
+            if unit == "Count":
+                for key in {tagged(name, labels), tagged(name, ())}:
+                    counters[key] = counters.get(key, 0.0) + sum(each["Sum"] for each in points)
+            elif unit == "Seconds":
+                counts[tagged(name, labels)] = sum(each["SampleCount"] for each in points)
+            else:
+                gauges[tagged(name, labels)] = points[-1]["Average"]
+        return Arrived(counters=counters, gauges=gauges, counts=counts)
+
+    try:
+        yield Subject(metrics, arrived, tagged, quantiles=False)
+    finally:
+        metrics.close()
+
+
 BENCHES: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "expvar": expvar_bench,
     "statsd": sink_bench,
@@ -258,6 +322,7 @@ BENCHES: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "dogstatsd": dogstatsd_bench,
     "dogstatsd-unix": partial(dogstatsd_bench, unix=True),
     "telegraf": telegraf_bench,
+    "cloudwatch": cloudwatch_bench,
     "cloudwatch-emf": emf_bench,
     "kept": kept_bench,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -72,6 +73,34 @@ def test_four_processes_add_up_exactly(metrics: Metrics, sink: StatsDSink) -> No
     assert sum(n for _, n in sink.timings()["request.seconds"]) == pytest.approx(4000)
     metrics.flush()
     assert sink.counters()["request.count"] == 4000
+
+
+def test_quantiles_over_all_workers_are_right_to_one_percent(metrics: Metrics) -> None:
+    rng = random.Random(7)
+    # Each worker sees other sizes, and one of them is killed.
+    seen = [[rng.lognormvariate(worker, 1.0) for _ in range(1000)] for worker in range(4)]
+    took = metrics.histogram("t", ("worker",))
+
+    def work(worker: int) -> None:
+        for value in seen[worker]:
+            took.labels(f"{worker}").observe(value)
+
+    killed(lambda: work(0))
+    children = [fork.Process(target=work, args=(worker,)) for worker in (1, 2, 3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    values = sorted(value for each in seen for value in each)
+    shown = expvar(metrics)
+    for q in (50, 90, 95, 99):
+        want = values[q * len(values) // 100 - 1]
+        assert shown["t"][f"p{q}"] == pytest.approx(want, rel=0.01)
+        own = sorted(seen[0])[q * 10 - 1]
+        assert shown["t{worker=0}"][f"p{q}"] == pytest.approx(own, rel=0.01)
+    assert shown["t"]["count"] == 4000
+    assert shown["t"]["sum"] == pytest.approx(sum(values))
 
 
 def test_what_a_killed_worker_had_not_sent_is_sent_by_its_successor(

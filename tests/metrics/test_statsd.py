@@ -10,7 +10,8 @@ import pytest
 from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Metrics, expvar
-from falconkit.metrics.datagrams import Plain, Target
+from falconkit.metrics.datagrams import Plain
+from falconkit.metrics.lookup import Target
 from falconkit.metrics.sample import Sample, SeriesKey
 from falconkit.metrics.statsd import StatsD
 from falconkit.testing import ManualClock
@@ -80,17 +81,20 @@ def test_the_order_of_a_negative_gauge(metrics: Metrics, sink: StatsDSink) -> No
     assert sink.gauges() == {f"gauge{n}": -n - 1 for n in range(200)}
 
 
-def test_every_datagram_is_under_1432_bytes_and_well_filled(
-    metrics: Metrics, sink: StatsDSink
+@pytest.mark.parametrize(
+    ("options", "under"), [({}, 1432), ({"datagram": 8932}, 8932)], ids=["ethernet", "loopback"]
+)
+def test_every_datagram_is_under_its_bound_and_well_filled(
+    metrics: Metrics, sink: StatsDSink, options: dict[str, Any], under: int
 ) -> None:
-    sending(metrics, sink)
+    sending(metrics, sink, **options)
     count = metrics.counter("request.count", ("endpoint", "outcome"))
     for n in range(500):
         count.labels(f"endpoint{n}", "ok").add(n + 1)
     metrics.flush()
     sizes = [len(each) for each in sink.datagrams()]
-    assert max(sizes) < 1432
-    assert min(sizes[:-1]) > 1380
+    assert max(sizes) < under
+    assert min(sizes[:-1]) > under - 52  # the longest line here
     assert sink.counters()["request.count"] == 500 * 501 / 2
     assert len(sink.counters()) == 501
 
@@ -119,6 +123,21 @@ def test_a_histogram_is_sent_as_few_timings_that_stand_for_all(
     assert sum(n for _, n in sent["t.add"]) == pytest.approx(12_345)
     assert sent["t"][0][0] == pytest.approx(62, rel=0.02)
     assert sent["t"][99][0] == pytest.approx(12_345 - 62, rel=0.02)
+    # What was left out is spoken for: by number, and in the mean.
+    mean = sum(size * n for size, n in sent["t.add"]) / 12_345
+    assert mean == pytest.approx(12_346 / 2, rel=0.01)
+
+
+def test_counters_and_gauges_are_never_sampled(metrics: Metrics, sink: StatsDSink) -> None:
+    sending(metrics, sink, values=1)
+    for n in range(1000):
+        metrics.counter("calls").add()
+        metrics.gauge("depth").set(n)
+        metrics.histogram("t").observe(n)
+    metrics.flush()
+    rates = {line.name: line.rate for line in sink.lines()}
+    assert rates == {"calls": 1.0, "depth": 1.0, "t": 0.001}
+    assert sink.counters() == {"calls": 1000}
 
 
 def test_few_observations_are_sent_one_by_one(metrics: Metrics, sink: StatsDSink) -> None:

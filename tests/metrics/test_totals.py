@@ -12,8 +12,10 @@ import pytest
 from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Distribution, Metrics
+from falconkit.metrics.backend import TotalBackend
 from falconkit.metrics.graphite import Graphite
 from falconkit.metrics.influxdb import InfluxDB
+from falconkit.metrics.otlp import OTLPMetrics
 from falconkit.metrics.paths import Paths, dotted, tagged
 from falconkit.metrics.sample import Labels
 from falconkit.testing import wait_until
@@ -307,6 +309,26 @@ def test_the_request_of_each_version(
         assert (got.method, got.target) == ("POST", target)
         assert got.headers["authorization"] == authorization
         assert got.body.startswith(b"depth value=-2.0 1")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda peer: InfluxDB(peer.url, database="shop", interval=3600),
+        lambda peer: OTLPMetrics(f"{peer.url}/v1/metrics", service="shop", interval=3600),
+    ],
+    ids=["influxdb", "otlp"],
+)
+def test_a_name_is_looked_up_for_each_flush(
+    metrics: Metrics, make: Callable[[Peer], TotalBackend]
+) -> None:
+    with Peer(*[answer(200)] * 3) as peer:
+        metrics.add_backend(make(peer))
+        for n in range(3):
+            metrics.gauge("depth").set(n)
+            metrics.flush()
+        # A connection that is kept stays where the name has led once.
+        assert (len(peer.requests), peer.connections) == (3, 3)
 
 
 @pytest.mark.parametrize(

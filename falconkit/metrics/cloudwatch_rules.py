@@ -1,0 +1,44 @@
+"""What CloudWatch takes, whichever way it comes there."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from falconkit.errors import ConfigurationError
+
+UNITS: Final = {"s": "Seconds", "byte": "Bytes"}
+"""CloudWatch's names of the units of histograms; others have none."""
+
+UNFIT: Final = re.compile(r"[^ -~]|^ +")
+"""What becomes ``_`` in a dimension's value, which is ASCII and no mere space."""
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9_./#:-]{1,255}")
+
+
+def check_namespace(namespace: str) -> None:
+    """Refuse a namespace that CloudWatch would.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(
+            "CloudWatch's namespace is 1 to 255 letters, digits and any of . - _ / # :, "
+            f"got {namespace!r:.300}"
+        )
+    if namespace.startswith(":"):
+        raise ConfigurationError(f"CloudWatch's namespace begins with no ':', got {namespace!r}")
+    if namespace.startswith("AWS/"):
+        raise ConfigurationError(f"namespaces AWS/... are Amazon's own, got {namespace!r}")
+
+
+@lru_cache(maxsize=4096)
+def shown(value: float) -> str:
+    """Write one of a histogram's values, of which there are few thousand, in JSON.
+
+    >>> shown(0.0123456789), shown(0.0)
+    ('0.0123457', '0')
+    """
+    return f"{value:.6g}"
