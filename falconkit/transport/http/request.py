@@ -78,18 +78,17 @@ class Request(falcon.Request):
             DecodeError: Its framing is broken.
         """
         body = self._body
-        if body is None:
-            if self.limits is None:
-                self.limits = BodyLimits()
-            length = self._length()
+        if body is not None:
+            return body
+        if self.limits is None:
+            self.limits = BodyLimits()
+        length = self._length()
+        if length == 0:
+            body = b""
+        else:
             connection = self.env.get("gunicorn.socket")
-            if length == 0:
-                body = b""
-            elif connection is None:
-                body = self._read(length)
-            else:
-                body = self._timed(length, connection)
-            self._body = body
+            body = self._read(length) if connection is None else self._timed(length, connection)
+        self._body = body
         return body
 
     def has_body(self) -> bool:
