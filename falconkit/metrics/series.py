@@ -9,7 +9,7 @@ from typing import Protocol
 from falconkit.metrics.distribution import HIGHEST, LOWEST, OFFSET, PART, SCALE, bucket_of
 from falconkit.metrics.sample import SeriesKey
 
-_log = math.log
+_log, _floor = math.log, math.floor
 
 
 class Store(Protocol):
@@ -109,7 +109,7 @@ class HistogramSeries:
         """Count one value. A negative one counts as 0; an endless one is dropped and said."""
         # PERF: 0.3 us, of which 0.05 are saved by doing here what bucket_of and bump do.
         if LOWEST <= value <= HIGHEST:
-            bucket = int(_log(value) * SCALE + OFFSET)
+            bucket = _floor(_log(value) * SCALE + OFFSET)
         elif value < math.inf:
             bucket, value = bucket_of(value), max(value, 0.0)
         else:

@@ -139,7 +139,7 @@ def test_a_time_that_cannot_be_is_a_full_bucket_and_a_count(
     buckets.take("ann", 1.0, 2)
     cells = buckets._opened().cells
     (entry,) = buckets._hot.values()
-    entry[7][entry[8]] = damage
+    entry[6][entry[7]] = damage
     assert buckets.take("ann", 1.0, 2) == (True, 1.0)
     assert buckets.take("ann", 1.0, 2) == (True, 2.0)
     assert not buckets.take("ann", 1.0, 2)[0]
@@ -162,11 +162,11 @@ def test_any_key_is_a_key(buckets: Buckets, key: str) -> None:
 def test_the_cell_of_a_stranger_is_not_touched(buckets: Buckets, clock: ManualClock) -> None:
     buckets.take("ann", 1.0, 1)
     (entry,) = buckets._hot.values()
-    words, word, floats, at = entry[3], entry[4], entry[7], entry[8]
+    memory, place, floats, at = entry[3], entry[4], entry[6], entry[7]
     # Another process reclaims the expired cell for another key.
     clock.advance(10.0)
-    words[word] ^= 1
-    floats[at] = stranger = clock.monotonic() - entry[10] + 0.5
+    memory[place.start] ^= 1
+    floats[at] = stranger = clock.monotonic() - entry[9] + 0.5
     assert buckets.take("ann", 1.0, 1) == (True, 1.0)
     assert floats[at] == stranger
     assert not buckets.take("ann", 1.0, 1)[0]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from falconkit.ratelimit import Decision, Limiter
 from falconkit.testing import conform_limiter as suite
@@ -97,12 +98,12 @@ def greedy(inner: Limiter, key: str, cost: int, decision: Decision) -> Decision:
         ),
         (
             "a_refused_call_passes_when_it_says",
-            lambda inner, key, cost, decision: decision._replace(retry_after=None),
+            lambda inner, key, cost, decision: replace(decision, retry_after=None),
             "retry_after is None",
         ),
         (
             "tokens_come_back_one_by_one",
-            lambda inner, key, cost, decision: decision._replace(retry_after=3600.0),
+            lambda inner, key, cost, decision: replace(decision, retry_after=3600.0),
             "retry_after of an empty bucket: expected 720.0 within 0.0 s, got 3600.0",
         ),
     ],

@@ -18,18 +18,18 @@ def decision(**changes):
 
 
 def test_one_decision_is_two_lists_of_one():
-    assert fields.rate_limit_fields((decision(),)) == [
+    assert fields.rate_limit_fields((decision(),)) == (
         ("RateLimit-Policy", '"10 per 20 second";q=10;w=20'),
         ("RateLimit", '"10 per 20 second";r=3;t=5'),
-    ]
+    )
 
 
 def test_several_decisions_are_lists_in_order():
     given = (decision(policy="a"), decision(policy="b", remaining=0, reset_after=7.0, window=0.5))
-    assert fields.rate_limit_fields(given) == [
+    assert fields.rate_limit_fields(given) == (
         ("RateLimit-Policy", '"a";q=10;w=20, "b";q=10;w=1'),
         ("RateLimit", '"a";r=3;t=5, "b";r=0;t=7'),
-    ]
+    )
 
 
 def test_a_name_is_quoted_and_kept_to_ascii():

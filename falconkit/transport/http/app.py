@@ -21,7 +21,7 @@ from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host
 from falconkit.transport.http.plain_falcon import UNMATCHED, PlainFalcon
-from falconkit.transport.http.request import NO_PARAMS, Request
+from falconkit.transport.http.request import NO_PARAMS, Request, request_of
 from falconkit.transport.http.routes import Route, Wired, check_template, methods_of
 from falconkit.transport.http.server import METHODS, Server
 from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
@@ -179,7 +179,7 @@ class App(Verbs, falcon.App[Any, Any]):
             if route is not None:
                 server = route.servers.get(env["REQUEST_METHOD"])
                 if server is not None:
-                    request = Request(env, self.req_options, self._host.limits, params)
+                    request = request_of(env, self.req_options, self._host.limits, params)
                     return server.answer(request, start_response)
         return self._falcon_s_way(env, start_response)
 

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,8 @@ _TEXT = frozenset({"text/plain"})
 _FOREVER = 10**9
 _ceil = math.ceil
 
+_Fields = tuple[tuple[str, str], tuple[str, str]]
+
 
 def whole_seconds(seconds: float) -> int:
     """Round up, so that who waits as long as asked is not refused again.
@@ -30,7 +32,7 @@ def whole_seconds(seconds: float) -> int:
     return max(0, math.ceil(min(seconds, _FOREVER)))
 
 
-def note_fields(notes: Notes, endpoint: object = None) -> list[tuple[str, str]]:
+def note_fields(notes: Notes, endpoint: object = None) -> Sequence[tuple[str, str]]:
     """Return the fields that tell what the concerns of a call have noted.
 
     An old answer's is ``Age``: the seconds since it was made (RFC 9111, 5.1); ours is as old
@@ -45,6 +47,13 @@ def note_fields(notes: Notes, endpoint: object = None) -> list[tuple[str, str]]:
         notes: What was noted.
         endpoint: The `innermost` function of the endpoint that is served; None for any.
     """
+    left = notes.left()
+    if not left:
+        return ()
+    # PERF: 0.3 us for the usual single decision, on every answer of a limited endpoint; 1.3 when
+    # it is looked for as the rest is.
+    if len(left) == 1 and type(left[0][0]) is Decision and left[0][1] is endpoint:
+        return _told(left[0][0])
     told: list[tuple[str, str]] = []
     decisions = notes.of(Decision, by=endpoint)
     if decisions:
@@ -55,41 +64,41 @@ def note_fields(notes: Notes, endpoint: object = None) -> list[tuple[str, str]]:
     return told
 
 
-def rate_limit_fields(decisions: tuple[Decision, ...]) -> list[tuple[str, str]]:
+def rate_limit_fields(decisions: tuple[Decision, ...]) -> Sequence[tuple[str, str]]:
     """Return ``RateLimit-Policy`` and ``RateLimit`` for what the limiters decided.
 
     They are structured-field lists, as in the IETF's draft
     draft-ietf-httpapi-ratelimit-headers (2025-09).
 
     >>> rate_limit_fields((Decision(True, 5, 4, 0.0, 1.5, "per caller", 10.0),))
-    [('RateLimit-Policy', '"per caller";q=5;w=10'), ('RateLimit', '"per caller";r=4;t=2')]
+    (('RateLimit-Policy', '"per caller";q=5;w=10'), ('RateLimit', '"per caller";r=4;t=2'))
     """
-    # PERF: 0.46 us for the usual single decision, on every answer of a limited
-    # endpoint; the policy, which stays the same, would be 2.3 more.
     if len(decisions) == 1:
-        _, limit, remaining, _, reset_after, policy, window = decisions[0]
-        name, shown = _policy(policy, limit, window)
-        return [
-            ("RateLimit-Policy", shown),
-            ("RateLimit", f"{name};r={remaining};t={_ceil(reset_after)}"),
-        ]
-    both = [_fields_of(decision) for decision in decisions]
-    return [
-        ("RateLimit-Policy", ", ".join(policy for policy, _ in both)),
-        ("RateLimit", ", ".join(left for _, left in both)),
-    ]
+        return _told(decisions[0])
+    each = [_told(decision) for decision in decisions]
+    return tuple(
+        (one[0][0], ", ".join(value for _, value in one)) for one in zip(*each, strict=True)
+    )
 
 
-def _fields_of(decision: Decision) -> tuple[str, str]:
-    _, limit, remaining, _, reset_after, policy, window = decision
-    name, shown = _policy(policy, limit, window)
-    return shown, f"{name};r={remaining};t={_ceil(reset_after)}"
+def _told(decision: Decision) -> _Fields:
+    return _rate_fields(
+        decision.policy,
+        decision.limit,
+        decision.window,
+        decision.remaining,
+        _ceil(decision.reset_after),
+    )
 
 
+# PERF: a limiter says the same again and again: 0.15 us when it did before, 0.45 to write it.
 @functools.lru_cache(maxsize=1024)
-def _policy(policy: str, limit: int, window: float) -> tuple[str, str]:
+def _rate_fields(policy: str, limit: int, window: float, remaining: int, seconds: int) -> _Fields:
     name = f'"{quotable(policy)}"'
-    return name, f"{name};q={limit};w={max(1, whole_seconds(window))}"
+    return (
+        ("RateLimit-Policy", f"{name};q={limit};w={max(1, whole_seconds(window))}"),
+        ("RateLimit", f"{name};r={remaining};t={seconds}"),
+    )
 
 
 def quotable(text: str) -> str:

@@ -14,6 +14,7 @@ from falconkit.transport.http.cutoff import Cutoff, cut
 
 NO_PARAMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _STEP = 65536
+_new = object.__new__
 
 
 class BodyLimits:
@@ -58,23 +59,13 @@ class Request(falcon.Request):
         limits: BodyLimits | None = None,
         path_params: Mapping[str, Any] = NO_PARAMS,
     ) -> None:
-        # PERF: falcon.Request fills 25 attributes, 0.9 us, of which a decoder
-        # and the extractors need none but env. The rest is filled when
-        # something asks for the first attribute that is not there.
         self.env = env
         self.limits: BodyLimits = limits or env.get("falconkit.limits")  # type: ignore[assignment]
         self.path_params = path_params
         self.unfinished = False
         self._body: bytes | None = None
-        self._late: tuple[falcon.RequestOptions | None] | None = (options,)
-
-    def __getattr__(self, name: str) -> Any:
-        late = self._late
-        if late is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._late = None
-        super().__init__(self.env, late[0])
-        return getattr(self, name)
+        self._late = options
+        self.__class__ = _Unfilled
 
     def read_body(self) -> bytes:
         """Return the whole body; the same bytes when called again.
@@ -87,18 +78,17 @@ class Request(falcon.Request):
             DecodeError: Its framing is broken.
         """
         body = self._body
-        if body is None:
-            if self.limits is None:
-                self.limits = BodyLimits()
-            length = self._length()
+        if body is not None:
+            return body
+        if self.limits is None:
+            self.limits = BodyLimits()
+        length = self._length()
+        if length == 0:
+            body = b""
+        else:
             connection = self.env.get("gunicorn.socket")
-            if length == 0:
-                body = b""
-            elif connection is None:
-                body = self._read(length)
-            else:
-                body = self._timed(length, connection)
-            self._body = body
+            body = self._read(length) if connection is None else self._timed(length, connection)
+        self._body = body
         return body
 
     def has_body(self) -> bool:
@@ -188,3 +178,59 @@ def _all_of(read: Callable[[int], bytes], first: bytes, most: int) -> bytes:
 
 def _named(length: int | None) -> str:
     return "the body" if length is None else f"the body of {length} bytes"
+
+
+class _Unfilled(Request):
+    """A `Request` of which only ``env`` and our own attributes are there yet."""
+
+    __slots__ = ()
+
+
+class _Late:
+    """An attribute of `falcon.Request` that fills the request when it is met first.
+
+    PERF: falcon.Request fills 25 attributes, 0.9 us, of which a decoder and the
+    extractors need none but env. They are descriptors, and there is no ``__getattr__``: a class
+    that has one pays 0.05 us more for each attribute that *is* there, 1 us a request.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, request: Request, owner: object = None) -> Any:
+        self._fill(request)
+        return getattr(request, self._name)
+
+    def __set__(self, request: Request, value: object) -> None:
+        self._fill(request)
+        setattr(request, self._name, value)
+
+    def _fill(self, request: Request) -> None:
+        request.__class__ = Request
+        falcon.Request.__init__(request, request.env, request._late)
+
+
+for _name in {*falcon.Request.__slots__} - {"__dict__", "env"}:
+    setattr(_Unfilled, _name, _Late(_name))
+
+
+def request_of(
+    env: dict[str, Any],
+    options: falcon.RequestOptions | None,
+    limits: BodyLimits,
+    path_params: Mapping[str, Any],
+) -> Request:
+    """Return what ``Request(...)`` does.
+
+    PERF: 0.2 us less than by the class, which calls its ``__init__`` from C.
+    """
+    request: Any = _new(_Unfilled)
+    request.env = env
+    request.limits = limits
+    request.path_params = path_params
+    request.unfinished = False
+    request._body = None
+    request._late = options
+    return request  # type: ignore[no-any-return]

@@ -177,8 +177,7 @@ class Server:
         body = reply.body
         bodiless = status in BODILESS
         headers.append(("X-Request-ID", ctx.request_id))
-        if ctx.notes:
-            headers += fields.note_fields(ctx.notes, self._innermost)
+        headers += fields.note_fields(ctx.notes, self._innermost)
         whole = type(body) is bytes
         if whole and not bodiless:
             headers.append(("Content-Length", str(len(body))))  # type: ignore[arg-type]
