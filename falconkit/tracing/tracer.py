@@ -16,7 +16,7 @@ from falconkit import context
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
 from falconkit.errors import ConfigurationError
-from falconkit.events import Events
+from falconkit.events import BaggageDropped, Events
 from falconkit.tracing import w3c_baggage
 from falconkit.tracing.b3 import B3_MULTI, B3_SINGLE
 from falconkit.tracing.ids import Ids
@@ -84,6 +84,7 @@ class LeanTracer:
         self._clock, self._time, self._monotonic = clock, clock.time, clock.monotonic
         self._ids = Ids(rng)
         self._bits = self._ids.bits
+        self._events: Events | None = None
         if reporter is not None:
             reporter.serve(self.service)
 
@@ -92,13 +93,19 @@ class LeanTracer:
         kept = ""
         if headers:
             if "baggage" in headers:
-                kept = w3c_baggage.accepted(headers["baggage"])
+                kept = self._accepted(headers["baggage"])
             for format in self._formats:
                 came = format.read(headers)
                 if came is not None:
                     return self._continued(came, format, kept)
         number = self._bits(128) or 1
         return Trace(self._ids, self._sends_new, number, self._samples(number), None, kept)
+
+    def _accepted(self, baggage: str) -> str:
+        members, dropped = w3c_baggage.accepted(baggage)
+        if dropped and self._events is not None:
+            self._events.tell(BaggageDropped(dropped))
+        return ",".join(members)
 
     def _continued(self, came: Carried, format: Format, kept: str) -> Trace:
         number = came.trace_id or self._ids.trace()
@@ -144,6 +151,7 @@ class LeanTracer:
 
     def attach(self, events: Events, count: Callable[[str, int], None], /) -> None:
         """Tell ``events`` of trouble, and ``count`` of spans ``sent`` and ``dropped``."""
+        self._events = events
         if self._reporter is not None:
             self._reporter.attach(events, count)
 
