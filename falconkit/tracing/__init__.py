@@ -3,7 +3,7 @@
 from falconkit.tracing.b3 import B3_MULTI, B3_SINGLE
 from falconkit.tracing.bag import Baggage, baggage, carrying, headers
 from falconkit.tracing.batch_reporter import BatchReporter
-from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.file import FileReporter
 from falconkit.tracing.lines import LogReporter
 from falconkit.tracing.middleware import trace
@@ -31,6 +31,7 @@ __all__ = [
     "LeanTracer",
     "LogReporter",
     "NotDelivered",
+    "QueueOptions",
     "Recording",
     "Reporter",
     "Sampler",
