@@ -1,7 +1,8 @@
 """The lean tracer: W3C and B3 headers, head sampling.
 
 PERF: a sampled span costs 1.5 us with a reporter's thread running, one that is not
-sampled 0.13 us, and the ids of a request 0.5 us, 2 us when they come in a
+sampled 0.13 us in a request and 0.55 outside of any, where it draws an id and
+sets the current context for the log; the ids of a request 0.5 us, 2 us when they come in a
 ``traceparent``; a span of OpenTelemetry's SDK costs 13 us beside it. The thread
 takes 2.3 us for a span's JSON. Best of many runs, CPython 3.11.
 """
@@ -80,7 +81,7 @@ class LeanTracer:
         self._report = None if reporter is None else reporter.report
         if sampler is None:
             sampler = never if reporter is None else always
-        self._samples = _guarded(sampler)
+        self._samples, self._some = _guarded(sampler), sampler is not never
         self._clock, self._time, self._monotonic = clock, clock.time, clock.monotonic
         self._ids = Ids(rng)
         self._bits = self._ids.bits
@@ -98,8 +99,13 @@ class LeanTracer:
                 came = format.read(headers)
                 if came is not None:
                     return self._continued(came, format, kept)
+        return self._begun(kept)
+
+    def _begun(self, kept: str = "") -> Trace:
+        # PERF: 0.03 us less without a call of a sampler that says no to all.
         number = self._bits(128) or 1
-        return Trace(self._ids, self._sends_new, number, self._samples(number), None, kept)
+        sampled = self._some and self._samples(number)
+        return Trace(self._ids, self._sends_new, number, sampled, None, kept)
 
     def _accepted(self, baggage: str) -> str:
         members, dropped = w3c_baggage.accepted(baggage)
@@ -119,10 +125,13 @@ class LeanTracer:
         """Open a span in the one that ``ctx`` is in; what is not sampled is its `Trace`."""
         within: context.Span | None = ctx.span
         report = self._report
+        if within is None and not self._some:
+            # PERF: first, and not by `_begun`: 0.05 us less for a call outside of any request.
+            return Trace(self._ids, self._sends_new, self._bits(128) or 1, False)
         if type(within) is Recording and report is not None:
             trace, parent = within.trace, within.number
         else:
-            trace = within if type(within) is Trace else self.join({})
+            trace = within if type(within) is Trace else self._begun()
             if not trace.sampled or report is None:
                 return trace
             parent = trace.caller_s
