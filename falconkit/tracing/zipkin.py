@@ -33,7 +33,7 @@ class ZipkinReporter(BatchReporter):
     Args:
         url: Where Zipkin is; a path in it goes before the API's own.
         headers: Sent with each batch, as for ``Authorization``.
-        timeout: Seconds to send a batch and to be answered.
+        timeout: Seconds to connect, and to wait for each next part of the answer.
         **queue: See `QueueOptions`.
 
     Raises:
