@@ -329,6 +329,17 @@ class FellBack(Event):
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class BaggageDropped(Event):
+    """A request's baggage was malformed, or more than services pass on.
+
+    Attributes:
+        members: How many members are not passed on.
+    """
+
+    members: int
+
+
 Listener = Callable[[Event], None]
 
 

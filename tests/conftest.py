@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from coverage import Coverage
 
@@ -43,6 +44,11 @@ class _CoverageLock:
 
 def pytest_configure() -> None:
     _CoverageLock()
+    # How fast this machine is today is no property of what is tested.
+    hypothesis.settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pythonjsonlogger.json import JsonFormatter as PythonJsonFormatter
 
-from falconkit.context import current
+from falconkit.context import context_of, current
 from falconkit.log.fit import LIMIT, fit
 from falconkit.log.jsonable import Json, Walk
 from falconkit.log.line import RequestLine
@@ -105,6 +105,8 @@ class LineFormatter(PythonJsonFormatter):
         if isinstance(record.msg, dict):
             own.pop("message", None)
         ctx = current.get()
+        if ctx is None and record.exc_info:
+            ctx = context_of(record.exc_info[1])
         if ctx is not None:
             ours["request_id"] = ctx.request_id
             trace_id = ctx.span.trace_id if ctx.span is not None else ""

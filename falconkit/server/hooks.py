@@ -20,7 +20,7 @@ from typing import Any, Final
 from falconkit.server import master
 from falconkit.server.backlog import Backlog
 from falconkit.server.link import Link, link_of
-from falconkit.server.served import find_app, running, stack
+from falconkit.server.served import Running, find_app, running, stack
 from falconkit.server.watchdog import Watchdog
 from falconkit.settings import Settings
 
@@ -131,11 +131,7 @@ def worker_abort(worker: Any) -> None:
     for each in requests:
         worker.log.critical(
             "the worker is aborted while it serves a request",
-            extra={
-                "request_id": each.request_id,
-                "path": each.path,
-                "stack": stack(frames.get(each.thread), above=handler),
-            },
+            extra={**each.named, "stack": stack(frames.get(each.thread), above=handler)},
         )
     if not requests:
         main = threading.main_thread().ident or 0
@@ -159,12 +155,9 @@ def worker_exit(arbiter: Any, worker: Any) -> None:
         _leave_unfinished(worker, unfinished)
 
 
-def _leave_unfinished(worker: Any, unfinished: list[Any]) -> None:
-    worker.log.error(
-        "%d requests are cut off: the time to end is over",
-        len(unfinished),
-        extra={"requests": [f"{each.request_id} {each.path}" for each in unfinished]},
-    )
+def _leave_unfinished(worker: Any, unfinished: list[Running]) -> None:
+    for each in unfinished:
+        worker.log.error("a request is cut off: the time to end is over", extra=each.named)
     # Python would wait for their threads until the master kills us.
     atexit._run_exitfuncs()
     logging.shutdown()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
+
+from falconkit.context import Context
 
 _WRAPPERS = ("application", "app", "wsgi_app", "__wrapped__")
 _DEEPEST = 8
@@ -22,12 +24,21 @@ class Running:
         started: Since when, in seconds of the monotonic clock.
         request_id: Whose, "" when that is not known.
         path: Where to.
+        trace_id: Of which trace, "" when it has none.
     """
 
     thread: int
     started: float
     request_id: str
     path: str
+    # Some traces have their id only from the first span on: it is the same request.
+    trace_id: str = field(default="", compare=False)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What a log line says of it, by the names that all lines have."""
+        trace = {"trace_id": self.trace_id} if self.trace_id else {}
+        return {"request_id": self.request_id, **trace, "path": self.path}
 
 
 def find_app(wsgi: Any) -> Any | None:
@@ -48,11 +59,16 @@ def running(worker: Any) -> list[Running]:
     """Return what ``worker`` serves now, the oldest first."""
     app = find_app(getattr(worker, "wsgi", None))
     table = {} if app is None else app.in_flight
-    found = {thread: Running(thread, *entry) for thread, entry in list(table.items())}
+    found = {thread: _of(thread, *entry) for thread, entry in list(table.items())}
     for thread, (started, conn) in list(getattr(worker, "busy", {}).items()):
         if thread not in found:
             found[thread] = Running(thread, started, *_named(conn))
     return sorted(found.values(), key=lambda each: each.started)
+
+
+def _of(thread: int, started: float, ctx: Context) -> Running:
+    trace_id = "" if ctx.span is None else ctx.span.trace_id
+    return Running(thread, started, ctx.request_id, ctx.path, trace_id)
 
 
 def _named(conn: Any) -> tuple[str, str]:

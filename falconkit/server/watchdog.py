@@ -88,8 +88,7 @@ class Watchdog:
             "a request is stuck: %.1f s",
             seconds,
             extra={
-                "request_id": request.request_id,
-                "path": request.path,
+                **request.named,
                 "stack": stack(sys._current_frames().get(request.thread)),
             },
         )

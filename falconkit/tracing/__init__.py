@@ -1,8 +1,9 @@
 """Tracing: where the time of a request went, across every service on its way."""
 
 from falconkit.tracing.b3 import B3_MULTI, B3_SINGLE
+from falconkit.tracing.bag import Baggage, baggage, carrying, headers
 from falconkit.tracing.batch_reporter import BatchReporter
-from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.file import FileReporter
 from falconkit.tracing.lines import LogReporter
 from falconkit.tracing.middleware import trace
@@ -12,7 +13,7 @@ from falconkit.tracing.reporter import Reporter
 from falconkit.tracing.ring import TraceRing
 from falconkit.tracing.sampling import Sampler, always, never, per_second, ratio
 from falconkit.tracing.several import Several
-from falconkit.tracing.span import Callee, Span, Tracer, annotate, baggage, tag
+from falconkit.tracing.span import Callee, Span, Tracer, annotate, tag
 from falconkit.tracing.spans import SpanList
 from falconkit.tracing.tracer import LeanTracer
 from falconkit.tracing.w3c import W3C, TraceContext
@@ -21,6 +22,7 @@ __all__ = [
     "B3_MULTI",
     "B3_SINGLE",
     "W3C",
+    "Baggage",
     "BatchReporter",
     "Callee",
     "Carried",
@@ -29,6 +31,7 @@ __all__ = [
     "LeanTracer",
     "LogReporter",
     "NotDelivered",
+    "QueueOptions",
     "Recording",
     "Reporter",
     "Sampler",
@@ -41,6 +44,8 @@ __all__ = [
     "always",
     "annotate",
     "baggage",
+    "carrying",
+    "headers",
     "never",
     "per_second",
     "ratio",

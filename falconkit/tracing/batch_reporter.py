@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
+from typing import Unpack
 
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
-from falconkit.tracing.batches import Batches
+from falconkit.tracing.batches import Batches, QueueOptions
 from falconkit.tracing.recording import Recording, Report
 
 
@@ -31,11 +31,7 @@ class BatchReporter:
 
     Args:
         name: The backend's, for the log and for `BackendFailed`.
-        most: Spans that may wait in a process.
-        batch: Spans that go at once.
-        interval: Seconds between two looks at the queue.
-        tries: How often a batch is tried.
-        rng: Spreads the waits between tries, so that a fleet does not come back as one.
+        **queue: See `QueueOptions`.
 
     Raises:
         ConfigurationError: A number is not above 0.
@@ -43,20 +39,9 @@ class BatchReporter:
 
     report: Report
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        most: int = 10_000,
-        batch: int = 500,
-        interval: float = 1.0,
-        tries: int = 4,
-        rng: random.Random | None = None,
-    ) -> None:
+    def __init__(self, name: str, **queue: Unpack[QueueOptions]) -> None:
         self.service = ""
-        self.batches = Batches(
-            name, self.send, most=most, batch=batch, interval=interval, tries=tries, rng=rng
-        )
+        self.batches = Batches(name, self.send, **queue)
         self.report = self.batches.put
 
     def send(self, spans: list[Recording]) -> None:

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from typing import TypedDict
 
 from falconkit.errors import ConfigurationError
 from falconkit.events import BackendFailed, Events
@@ -26,6 +27,24 @@ class NotDelivered(Exception):
     """A batch was not taken, and might be later."""
 
 
+class QueueOptions(TypedDict, total=False):
+    """How spans wait and go, of every reporter that sends from a thread.
+
+    Attributes:
+        most: Spans that may wait in a process; 10,000.
+        batch: Spans that go at once; 500.
+        interval: Seconds between two looks at the queue; 1.
+        tries: How often a batch is tried; 4.
+        rng: Spreads the waits between tries, so that a fleet does not come back as one.
+    """
+
+    most: int
+    batch: int
+    interval: float
+    tries: int
+    rng: random.Random | None
+
+
 class Batches:
     """A bounded queue, and in each process a thread that empties it, from the first span on.
 
@@ -37,11 +56,11 @@ class Batches:
         name: The backend's, for the log and for `BackendFailed`.
         send: Delivers a batch, in the thread. `NotDelivered` says that another
             try is worth it; after any other error it is not.
-        most: Spans that may wait.
-        batch: Spans that go at once.
-        interval: Seconds between two looks at the queue.
-        tries: How often a batch is tried.
-        rng: Spreads the waits between tries, so that a fleet does not come back as one.
+        most: This and the rest are `QueueOptions`.
+        batch: As said there.
+        interval: As said there.
+        tries: As said there.
+        rng: As said there.
 
     Raises:
         ConfigurationError: A number is not above 0.

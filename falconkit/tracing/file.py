@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Unpack
 
 import msgspec
 
 from falconkit.errors import ConfigurationError
 from falconkit.tracing.batch_reporter import BatchReporter
-from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import zipkin_span
 
@@ -25,21 +26,18 @@ class FileReporter(BatchReporter):
 
     Args:
         path: The file, made when it is not there; its folder must be.
-        most: Spans that may wait in a worker.
-        interval: Seconds between two writes.
+        **queue: See `QueueOptions`.
 
     Raises:
         ConfigurationError: The path is empty, or a number cannot be used.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, most: int = 10_000, interval: float = 1.0
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], **queue: Unpack[QueueOptions]) -> None:
         self.path = os.fspath(path)
         if not self.path:
             raise ConfigurationError("FileReporter() got an empty path: name the file")
         self._encode = msgspec.json.Encoder().encode_lines
-        super().__init__("spans file", most=most, interval=interval)
+        super().__init__("spans file", **queue)
 
     def send(self, spans: list[Recording]) -> None:
         """Append a batch."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Unpack
 
 from falconkit.errors import ConfigurationError
 from falconkit.tracing.batch_reporter import BatchReporter
+from falconkit.tracing.batches import QueueOptions
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import tags_of, text
 
@@ -22,8 +24,7 @@ class LogReporter(BatchReporter):
     Args:
         logger: Where to; ``falconkit.spans`` when None.
         level: The records' level.
-        most: Spans that may wait in a worker.
-        interval: Seconds between two looks at the queue.
+        **queue: See `QueueOptions`.
 
     Raises:
         ConfigurationError: The level is no number, or another number cannot be used.
@@ -34,10 +35,9 @@ class LogReporter(BatchReporter):
         logger: logging.Logger | None = None,
         *,
         level: int = logging.INFO,
-        most: int = 10_000,
-        interval: float = 1.0,
+        **queue: Unpack[QueueOptions],
     ) -> None:
-        super().__init__("log", most=most, interval=interval)
+        super().__init__("log", **queue)
         if not isinstance(level, int):
             raise ConfigurationError(f"level={level!r}: give a number, as logging.INFO is one")
         self._logger = logging.getLogger("falconkit.spans") if logger is None else logger

@@ -62,7 +62,16 @@ def trace(tracer: Tracer, *, name: str | None = None, kind: Kind | None = None) 
         def call(ctx: Context, request: Req) -> Res:
             span = open_(ctx, called, of, callee)
             if not span.recording:
-                return next(ctx, request) if span is ctx.span else unseen(ctx, request, span)
+                if span is ctx.span:
+                    return next(ctx, request)
+                # A span that nobody will see, so that the log has its ids. PERF: here and not
+                # in a function of its own, 0.04 us less.
+                unseen = ctx.inside(span)
+                token = _set_current(unseen)
+                try:
+                    return next(unseen, request)
+                finally:
+                    _reset_current(token)
             attempt = ctx.get(ATTEMPT)
             if attempt is not None:
                 span.tag("retry.attempt", attempt)
@@ -79,15 +88,6 @@ def trace(tracer: Tracer, *, name: str | None = None, kind: Kind | None = None) 
             finally:
                 _reset_current(token)
                 span.finish()
-
-        def unseen(ctx: Context, request: Req, span: Span) -> Res:
-            """Call in a span that nobody will see, so that the log has its ids."""
-            inner = ctx.inside(span)
-            token = _set_current(inner)
-            try:
-                return next(inner, request)
-            finally:
-                _reset_current(token)
 
         return call
 

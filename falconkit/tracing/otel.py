@@ -8,10 +8,12 @@ from typing import Any
 from falconkit.context import Context
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+from falconkit.tracing.bag import Baggage, was_set
 from falconkit.tracing.span import Callee, Kind, Tag
 from falconkit.tracing.verdict import words_of
 
 try:
+    from opentelemetry import baggage as otel_baggage
     from opentelemetry import context as otel_context
     from opentelemetry import propagate, trace
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -61,6 +63,7 @@ class OTelTracer:
             under, kind = within.otel, kind or "server"
         else:
             under = otel_context.get_current()
+        under = _with_baggage(under, was_set(ctx))
         span = self._tracer.start_span(
             name,
             under,
@@ -180,6 +183,15 @@ _KINDS: dict[str, trace.SpanKind] = {
     "consumer": trace.SpanKind.CONSUMER,
     "local": trace.SpanKind.INTERNAL,
 }
+
+
+def _with_baggage(at: otel_context.Context, bag: Baggage | None) -> otel_context.Context:
+    """Return where our baggage is OpenTelemetry's too, which other libraries send."""
+    if bag is not None:
+        at = otel_baggage.clear(at)
+        for name, value in bag.items():
+            at = otel_baggage.set_baggage(name, value, at)
+    return at
 
 
 def _attributes(ctx: Context, kind: Kind | None, callee: Callee | None) -> dict[str, Tag]:

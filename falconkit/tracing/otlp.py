@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from falconkit.errors import ConfigurationError
 from falconkit.tracing.batch_reporter import BatchReporter
-from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import text
 
@@ -28,10 +28,7 @@ class OTLPReporter(BatchReporter):
         url: Where the collector takes traces, path and all.
         headers: Sent with each batch.
         timeout: Seconds to deliver a batch, the exporter's own tries included.
-        most: Spans that may wait in a worker.
-        batch: Spans that go at once.
-        interval: Seconds between two batches.
-        tries: How often a batch is tried.
+        **queue: See `QueueOptions`.
 
     Raises:
         ConfigurationError: The exporter is not installed, or a number cannot be used.
@@ -43,12 +40,9 @@ class OTLPReporter(BatchReporter):
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 5.0,
-        most: int = 10_000,
-        batch: int = 500,
-        interval: float = 1.0,
-        tries: int = 4,
+        **queue: Unpack[QueueOptions],
     ) -> None:
-        super().__init__("otlp", most=most, batch=batch, interval=interval, tries=tries)
+        super().__init__("otlp", **queue)
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as error:

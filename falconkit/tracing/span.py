@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from falconkit import context
 from falconkit.context import Context
 from falconkit.events import Events
-from falconkit.tracing import w3c_baggage
 
 Kind: TypeAlias = Literal["server", "client", "producer", "consumer", "local"]
 """What a span is of: a call that we answer, one that we make, or work of our own."""
@@ -119,15 +118,3 @@ def annotate(ctx: Context, what: str) -> None:
     say = getattr(ctx.span, "annotate", None)
     if say is not None:
         say(what)
-
-
-def baggage(ctx: Context) -> dict[str, str]:
-    """Return what came in the ``baggage`` of the request that a call serves, by name.
-
-    Anybody may have written it: it says nothing of who calls.
-
-    >>> baggage(Context())
-    {}
-    """
-    carried = dict(ctx.span.headers()) if ctx.span is not None else {}
-    return w3c_baggage.values(carried.get("baggage", ""))

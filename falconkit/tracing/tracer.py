@@ -1,7 +1,8 @@
 """The lean tracer: W3C and B3 headers, head sampling.
 
 PERF: a sampled span costs 1.5 us with a reporter's thread running, one that is not
-sampled 0.13 us, and the ids of a request 0.5 us, 2 us when they come in a
+sampled 0.13 us in a request and 0.55 outside of any, where it draws an id and
+sets the current context for the log; the ids of a request 0.5 us, 2 us when they come in a
 ``traceparent``; a span of OpenTelemetry's SDK costs 13 us beside it. The thread
 takes 2.3 us for a span's JSON. Best of many runs, CPython 3.11.
 """
@@ -16,7 +17,7 @@ from falconkit import context
 from falconkit.clock import Clock, system_clock
 from falconkit.context import Context
 from falconkit.errors import ConfigurationError
-from falconkit.events import Events
+from falconkit.events import BaggageDropped, Events
 from falconkit.tracing import w3c_baggage
 from falconkit.tracing.b3 import B3_MULTI, B3_SINGLE
 from falconkit.tracing.ids import Ids
@@ -80,10 +81,11 @@ class LeanTracer:
         self._report = None if reporter is None else reporter.report
         if sampler is None:
             sampler = never if reporter is None else always
-        self._samples = _guarded(sampler)
+        self._samples, self._some = _guarded(sampler), sampler is not never
         self._clock, self._time, self._monotonic = clock, clock.time, clock.monotonic
         self._ids = Ids(rng)
         self._bits = self._ids.bits
+        self._events: Events | None = None
         if reporter is not None:
             reporter.serve(self.service)
 
@@ -92,13 +94,24 @@ class LeanTracer:
         kept = ""
         if headers:
             if "baggage" in headers:
-                kept = w3c_baggage.accepted(headers["baggage"])
+                kept = self._accepted(headers["baggage"])
             for format in self._formats:
                 came = format.read(headers)
                 if came is not None:
                     return self._continued(came, format, kept)
+        return self._begun(kept)
+
+    def _begun(self, kept: str = "") -> Trace:
+        # PERF: 0.03 us less without a call of a sampler that says no to all.
         number = self._bits(128) or 1
-        return Trace(self._ids, self._sends_new, number, self._samples(number), None, kept)
+        sampled = self._some and self._samples(number)
+        return Trace(self._ids, self._sends_new, number, sampled, None, kept)
+
+    def _accepted(self, baggage: str) -> str:
+        members, dropped = w3c_baggage.accepted(baggage)
+        if dropped and self._events is not None:
+            self._events.tell(BaggageDropped(dropped))
+        return ",".join(members)
 
     def _continued(self, came: Carried, format: Format, kept: str) -> Trace:
         number = came.trace_id or self._ids.trace()
@@ -112,10 +125,13 @@ class LeanTracer:
         """Open a span in the one that ``ctx`` is in; what is not sampled is its `Trace`."""
         within: context.Span | None = ctx.span
         report = self._report
+        if within is None and not self._some:
+            # PERF: first, and not by `_begun`: 0.05 us less for a call outside of any request.
+            return Trace(self._ids, self._sends_new, self._bits(128) or 1, False)
         if type(within) is Recording and report is not None:
             trace, parent = within.trace, within.number
         else:
-            trace = within if type(within) is Trace else self.join({})
+            trace = within if type(within) is Trace else self._begun()
             if not trace.sampled or report is None:
                 return trace
             parent = trace.caller_s
@@ -144,6 +160,7 @@ class LeanTracer:
 
     def attach(self, events: Events, count: Callable[[str, int], None], /) -> None:
         """Tell ``events`` of trouble, and ``count`` of spans ``sent`` and ``dropped``."""
+        self._events = events
         if self._reporter is not None:
             self._reporter.attach(events, count)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Mapping
+from typing import Unpack
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +12,7 @@ import urllib3
 
 from falconkit.errors import ConfigurationError
 from falconkit.tracing.batch_reporter import BatchReporter
-from falconkit.tracing.batches import NotDelivered
+from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.recording import Recording
 from falconkit.tracing.zipkin_json import zipkin_span
 
@@ -33,12 +33,8 @@ class ZipkinReporter(BatchReporter):
     Args:
         url: Where Zipkin is; a path in it goes before the API's own.
         headers: Sent with each batch, as for ``Authorization``.
-        timeout: Seconds to send a batch and to be answered.
-        most: Spans that may wait in a worker.
-        batch: Spans that go at once.
-        interval: Seconds between two batches.
-        tries: How often a batch is tried.
-        rng: Spreads the waits between tries.
+        timeout: Seconds to connect, and to wait for each next part of the answer.
+        **queue: See `QueueOptions`.
 
     Raises:
         ConfigurationError: The URL or a number cannot be used.
@@ -50,13 +46,9 @@ class ZipkinReporter(BatchReporter):
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 5.0,
-        most: int = 10_000,
-        batch: int = 500,
-        interval: float = 1.0,
-        tries: int = 4,
-        rng: random.Random | None = None,
+        **queue: Unpack[QueueOptions],
     ) -> None:
-        super().__init__("zipkin", most=most, batch=batch, interval=interval, tries=tries, rng=rng)
+        super().__init__("zipkin", **queue)
         self.url = _endpoint(url)
         if not timeout > 0:
             raise ConfigurationError(f"timeout={timeout!r}: give seconds, above 0")

@@ -83,7 +83,7 @@ def test_threads_lose_nothing(make: Make) -> None:
 @settings(
     deadline=None,
     max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(st.integers(LOW, HIGH), max_size=8))
 def test_is_a_sum_with_two_walls(make: Make, steps: list[int]) -> None:

@@ -145,7 +145,9 @@ def test_a_sliding_window_weighs_the_one_before(storage: ArenaStorage, clock: Ma
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 4)), min_size=1, max_size=50))
 def test_windows_count_as_a_list_of_all_hits_does(

@@ -18,7 +18,7 @@ from falconkit.testing import ManualClock
 few = settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 calls = st.lists(st.tuples(st.integers(0, 4096), st.integers(0, 6)), min_size=1, max_size=40)
 """Steps of (1/1024 seconds to wait, cost): floats keep these exactly."""

@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path
 
+from falconkit.tracing import LeanTracer
 from falconkit.transport import http
 
 HELD = Path(os.environ["HELD"])
@@ -43,7 +44,7 @@ class Environ:
         resp.text = json.dumps(told | {"pid": os.getpid(), "run": os.environ.get("FALCONKIT_RUN")})
 
 
-app = http.app(debug_vars="open")
+app = http.app(debug_vars="open", tracer=LeanTracer("held"))
 app.add_route("/held/{name}", Held())
 app.add_route("/gil", Gil())
 app.add_route("/environ", Environ())

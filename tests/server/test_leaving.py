@@ -77,11 +77,14 @@ def test_a_connected_call_is_answered_although_the_drain_is_over(held: Held):
 def test_a_request_that_never_ends_is_cut_off_and_named(held: Held):
     with held.serve(APP, "--graceful-timeout", "2") as server:
         held.hold("call")
-        cut = Call(lambda: server.get("/held/call", **{"X-Request-ID": "a" * 20}))
+        parent = f"00-{'b' * 32}-{'c' * 16}-01"
+        sent = {"X-Request-ID": "a" * 20, "traceparent": parent}
+        cut = Call(lambda: server.get("/held/call", **sent))
         until(lambda: held.waiting("call"))
         assert server.stop() == 0
-        [line] = said(server, "1 requests are cut off")
-        assert line["requests"] == [f"{'a' * 20} /held/call"]
+        [line] = said(server, "a request is cut off")
+        assert (line["request_id"], line["trace_id"]) == ("a" * 20, "b" * 32)
+        assert line["path"] == "/held/call"
         assert [each for each in lines(server) if each.get("app") == "closed"], "flushed"
         assert not said(server, "SIGKILL")
         cut.join(60)

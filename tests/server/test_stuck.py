@@ -19,6 +19,8 @@ from tests.server.serving import (
 SOON = {"STUCK_AFTER": "0.2"}
 SYNC = ("--worker-class", "sync", "--threads", "1")
 ID = "0123456789abcdef0123"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+IDS = {"X-Request-ID": ID, "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,14 @@ ID = "0123456789abcdef0123"
 def test_a_stuck_request_is_told_once_with_its_stack(held: Held, args: tuple[str, ...]):
     with held.serve(APP, *args, **SOON) as server:
         held.hold("call")
-        call = Call(lambda: server.get("/held/call", **{"X-Request-ID": ID}))
+        call = Call(lambda: server.get("/held/call", **IDS))
         until(lambda: said(server, "a request is stuck"))
         held.hold("later")
         held.let_go("call")
         assert call.result()[0] == 200
         [line] = said(server, "a request is stuck")
-        assert (line["request_id"], line["path"], line["level"]) == (ID, "/held/call", "error")
+        assert (line["request_id"], line["trace_id"]) == (ID, TRACE)
+        assert (line["path"], line["level"]) == ("/held/call", "error")
         assert "wait" in line["stack"][0], "the innermost first"
         assert any("until_gone" in frame and "apps.py" in frame for frame in line["stack"])
         if not args:
@@ -78,9 +81,10 @@ def test_a_held_interpreter_is_ended_and_its_stack_told(held: Held):
 def test_a_sync_worker_that_is_aborted_tells_what_it_served(held: Held):
     with held.serve(APP, *SYNC, "--timeout", "1", STUCK_AFTER="60") as server:
         held.hold("call")
-        Call(lambda: server.get("/held/call", **{"X-Request-ID": ID}))
+        Call(lambda: server.get("/held/call", **IDS))
         until(lambda: said(server, "aborted while it serves a request"))
         [line] = said(server, "aborted while it serves a request")
-        assert (line["request_id"], line["path"]) == (ID, "/held/call")
+        told = (line["request_id"], line["trace_id"], line["path"])
+        assert told == (ID, TRACE, "/held/call")
         assert "wait" in line["stack"][0], "not the handler of the signal"
         held.let_go("call")

@@ -6,12 +6,15 @@ import threading
 
 import pytest
 
+from falconkit import Context
 from falconkit.events import RequestStuck
 from falconkit.server.served import Running, find_app, running, stack
 from falconkit.server.watchdog import Watchdog
 from falconkit.testing import ManualClock
+from falconkit.tracing import LeanTracer
 
 HERE = threading.get_ident()
+T = f"00-{'ab' * 16}-{'cd' * 8}-01"
 
 
 class Kept(logging.Handler):
@@ -59,8 +62,9 @@ def test_a_request_as_old_as_it_may_be_is_not_stuck(scene):
 
 
 def test_an_older_one_is_told_once(scene):
-    scene.now = [Running(HERE, 79.5, "r1", "/add")]
-    for _ in range(3):
+    # The trace of some begins with their first span: it is the same request then.
+    for trace_id in ("", "ab", "ab"):
+        scene.now = [Running(HERE, 79.5, "r1", "/add", trace_id)]
         assert scene.dog.look() == scene.now
     [record] = scene.kept.records
     assert record.getMessage() == "a request is stuck: 20.5 s"
@@ -118,7 +122,8 @@ def test_its_thread_goes_on_after_a_failure_and_stops_when_told():
 
 class App:
     def __init__(self):
-        self.in_flight = {7: (5.0, "r7", "/seven")}
+        ctx = Context("GET", "/seven", "r7", span=LeanTracer("counter").join({"traceparent": T}))
+        self.in_flight = {7: (5.0, ctx)}
 
     def drain(self): ...
 
@@ -169,6 +174,7 @@ def test_running_joins_the_apps_table_and_the_workers():
         Running(8, 4.0, "", ""),
         Running(7, 5.0, "r7", "/seven"),
     ]
+    assert [each.named.get("trace_id") for each in running(Worker)] == [None, None, "ab" * 16]
 
 
 def test_a_worker_that_has_loaded_nothing_runs_nothing():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -83,6 +85,35 @@ class Silent(AbstractContextManager["Silent"]):
         self._thread.join()
         for each in self._open:
             each.close()
+
+
+class Dripping(Silent):
+    """Answers a byte a second, and never comes to an end.
+
+    Attributes:
+        dripped: How many bytes it has sent.
+    """
+
+    def __init__(self) -> None:
+        self.dripped = 0
+        self._ended = threading.Event()
+        super().__init__()
+        self._drips = threading.Thread(target=self._drip)
+        self._drips.start()
+
+    def _drip(self) -> None:
+        answer = itertools.chain(b"HTTP/1.1 202 ", itertools.repeat(ord("A")))
+        while not self._ended.wait(1.0):
+            byte = next(answer) if self._open else None
+            for each in tuple(self._open if byte else ()):
+                with contextlib.suppress(OSError):
+                    each.sendall(bytes((byte,)))
+                    self.dripped += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._drips.join()
+        super().__exit__(*error)
 
 
 def by_name(spans: list[dict[str, Any]], name: str) -> dict[str, Any]:

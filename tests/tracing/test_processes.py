@@ -16,7 +16,7 @@ import pytest
 from falconkit.testing import wait_until
 from falconkit.testing.gunicorn import Gunicorn
 from tests.services import free_port
-from tests.tracing.receiver import Receiver, Silent
+from tests.tracing.receiver import Dripping, Receiver, Silent
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.tracing.apps:app"
@@ -45,7 +45,7 @@ def test_every_worker_sends_its_spans_and_flushes_at_its_end(args):
     with Receiver() as zipkin:
         with serve(zipkin.url, *args, workers=2) as server:
             assert [ask(server) for _ in range(40)] == [200] * 40
-            wait_until(lambda: shown(server).get("spans.sent", 0) > 0)
+            wait_until(lambda: shown(server).get("spans.sent", 0) > 0, 60)
             assert [ask(server) for _ in range(10)] == [200] * 10
         spans = zipkin.spans()
         assert len(spans) == len({span["id"] for span in spans}) == 50
@@ -59,11 +59,13 @@ def test_kill_nine_costs_the_killed_worker_s_last_spans_and_no_request():
             for _ in range(3):
                 before = server.workers()
                 os.kill(before[0], signal.SIGKILL)
-                wait_until(lambda b=before: len(server.workers()) == 2 and server.workers() != b)
+                wait_until(
+                    lambda b=before: len(server.workers()) == 2 and server.workers() != b, 60
+                )
                 known = len(zipkin.spans())
                 # Until the master has seen it, the kernel may queue a call on what was its socket.
                 assert [ask(server) for _ in range(20)] == [200] * 20
-                wait_until(lambda k=known: len(zipkin.spans()) >= k + 20)
+                wait_until(lambda k=known: len(zipkin.spans()) >= k + 20, 60)
         spans = zipkin.spans()
         assert len({span["id"] for span in spans}) == len(spans) == 60
 
@@ -73,12 +75,12 @@ def test_requests_do_not_notice_a_zipkin_that_is_away_and_comes_back():
     with serve(f"http://127.0.0.1:{port}", MOST="20", BATCH="10") as server:
         assert [ask(server) for _ in range(100)] == [200] * 100
         wait_until(lambda: shown(server).get("spans.dropped", 0) >= 50)
-        assert "Connection refused" in server.output()
+        wait_until(lambda: "Connection refused" in server.output(), 60)
         with Receiver(port) as zipkin:
-            wait_until(lambda: zipkin.spans(), 60)
-            wait_until(lambda: shown(server).get("spans.sent", 0) > 0)
+            wait_until(zipkin.spans, 60)
+            wait_until(lambda: shown(server).get("spans.sent", 0) > 0, 60)
             assert ask(server) == 200
-            wait_until(lambda: "takes spans again" in server.output())
+            wait_until(lambda: "takes spans again" in server.output(), 60)
             failures = [
                 line for line in shown_lines(server) if "backend failed" in line.get("message", "")
             ]
@@ -93,10 +95,21 @@ def test_requests_do_not_notice_a_zipkin_that_never_answers():
     with Silent() as zipkin:
         with serve(zipkin.url, MOST="20", BATCH="10") as server:
             assert ask(server) == 200
-            wait_until(lambda: zipkin.accepted)
+            wait_until(lambda: zipkin.accepted, 60)
             # From here on the thread waits for an answer, and the queue runs full.
             assert [ask(server) for _ in range(100)] == [200] * 100
             assert shown(server)["spans.dropped"] >= 60
+        assert "has not taken the last" in server.output()
+
+
+def test_requests_do_not_notice_a_zipkin_that_answers_a_byte_a_second():
+    with Dripping() as zipkin:
+        with serve(zipkin.url, MOST="20", BATCH="10") as server:
+            assert ask(server) == 200
+            wait_until(lambda: zipkin.dripped >= 2, 60)
+            assert [ask(server) for _ in range(100)] == [200] * 100
+            assert shown(server)["spans.dropped"] >= 60
+            assert not shown(server).get("spans.sent")
         assert "has not taken the last" in server.output()
 
 
@@ -120,7 +133,7 @@ def test_two_headers_of_one_name_restart_the_trace():
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
             sock.sendall(request.encode())
             assert sock.recv(65536).startswith(b"HTTP/1.1 200")
-        wait_until(zipkin.spans)
+        wait_until(zipkin.spans, 60)
         (span,) = zipkin.spans()
         assert span["traceId"] != parent
         assert "parentId" not in span

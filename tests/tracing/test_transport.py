@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import falcon
 import pytest
@@ -13,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconkit import Context, chain
-from falconkit.context import current
+from falconkit.coalesce import coalesce
+from falconkit.context import ATTEMPT, current
+from falconkit.errors import UpstreamUnavailable
 from falconkit.log import JsonFormatter, log
-from falconkit.testing import ManualClock
+from falconkit.retry import Threads, hedge, retry
+from falconkit.testing import ManualClock, wait_until
 from falconkit.tracing import B3_MULTI, W3C, LeanTracer, SpanList, never, trace
 from falconkit.transport import http
 from falconkit.transport.http import extractors
@@ -24,6 +30,7 @@ from tests.tracing.receiver import Receiver
 from tests.transport.serving import call, environ, make
 
 T, S = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+R = "0123456789abcdef0123"
 PARENT = {"HTTP_TRACEPARENT": f"00-{T}-{S}-01"}
 
 
@@ -287,3 +294,140 @@ def test_an_app_counts_spans_and_closes_its_tracer(tmp_path, upstream):
     assert len(upstream.spans()) == 2
     shown = json.loads(call(app, environ("GET", "/debug/vars"))[2])
     assert (shown["spans.sent"], shown["spans.dropped"]) == (2, 3)
+
+
+def told(lines: io.StringIO, app: http.App, path: str = "/ask") -> list[tuple[str, str]]:
+    """Call ``path``; returns both ids of each line that the logger ``x`` wrote."""
+    status, _, _ = call(app, environ("POST", path, body=b"1", HTTP_X_REQUEST_ID=R, **PARENT))
+    assert status == "200 OK"
+    written = map(json.loads, lines.getvalue().splitlines())
+    return [(each.get("request_id"), each.get("trace_id")) for each in written]
+
+
+def test_lines_of_a_hedge_s_threads_and_of_a_second_try_have_both_ids(tmp_path, spans, sink, lines):
+    def ask(ctx: Context, v: int) -> int:
+        logging.getLogger("x").info("asking from %s", threading.current_thread().name)
+        return v
+
+    def fail_once(ctx: Context, v: int) -> int:
+        if ctx.get(ATTEMPT) is None:
+            raise UpstreamUnavailable("users cannot be reached", upstream="users")
+        return ask(ctx, v)
+
+    threads = Threads(2)
+    app = app_of(tmp_path, spans, sink)
+    app.post("/again", retry(idempotent=True, clock=ManualClock())(fail_once))
+    app.post("/hedged", hedge(threads, idempotent=True, warm_up=1, at_least=60.0)(ask))
+    for path in ("/again", "/hedged", "/hedged"):  # its first call warms it up
+        ids = told(lines, app, path)
+    threads.close()
+    said = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert len(said) == 4  # with that of the failed try
+    assert len(set(said)) == 3
+    assert set(ids) == {(R, T)}
+
+
+def test_a_line_of_a_users_own_thread_has_both_ids_when_the_thread_is_given_the_context(
+    tmp_path, spans, sink, lines
+):
+    def work(ctx: Context, v: int) -> int:
+        say = logging.getLogger("x").info
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(copy_context().run, say, "counting").result()
+        return v
+
+    app = app_of(tmp_path, spans, sink)
+    app.post("/ask", work)
+    assert told(lines, app) == [(R, T)]
+
+
+def test_who_waits_for_another_s_answer_has_its_own_ids(tmp_path, spans, sink, lines):
+    began, go_on = threading.Event(), threading.Event()
+
+    @coalesce(key=lambda ctx, v: v)
+    def ask(ctx: Context, v: int) -> int:
+        began.set()
+        assert go_on.wait(60)
+        return v
+
+    def both(ctx: Context, v: int) -> int:
+        answer = ask(ctx, v)
+        logging.getLogger("x").info("answered")
+        return answer
+
+    app = app_of(tmp_path, spans, sink)
+    app.post("/ask", both)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(
+            call, app, environ("POST", "/ask", body=b"1", HTTP_X_REQUEST_ID="a" * 20)
+        )
+        assert began.wait(60)
+        second = pool.submit(
+            call, app, environ("POST", "/ask", body=b"1", HTTP_X_REQUEST_ID="b" * 20, **PARENT)
+        )
+        wait_until(lambda: len(app.in_flight) == 2)
+        go_on.set()
+        assert first.result()[0] == second.result()[0] == "200 OK"
+    written = {
+        each["request_id"]: each["trace_id"]
+        for each in map(json.loads, lines.getvalue().splitlines())
+    }
+    assert set(written) == {"a" * 20, "b" * 20}
+    assert written["b" * 20] == T != written["a" * 20]
+
+
+def test_a_plain_resource_s_stream_has_both_ids(tmp_path, spans, sink, lines):
+    class Plain:
+        def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+            resp.stream = chunks()
+
+    def chunks() -> Iterator[bytes]:
+        logging.getLogger("x").info("a chunk")
+        yield b"x"
+
+    app = app_of(tmp_path, spans, sink)
+    app.add_route("/ask", Plain())
+    assert told(lines, app) == [(R, T)]
+
+
+def test_what_a_server_says_of_an_error_that_left_its_request_has_both_ids(
+    tmp_path, spans, sink, lines
+):
+    class Gone(BaseException):
+        pass
+
+    def leave(ctx: Context, v: int) -> int:
+        raise Gone
+
+    class Plain:
+        def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+            raise Gone
+
+    app = app_of(tmp_path, spans, sink)
+    app.post("/leave", leave)
+    app.add_route("/plain", Plain())
+    for path in ("/leave", "/plain"):
+        env = environ("POST", path, body=b"1", HTTP_X_REQUEST_ID=R, **PARENT)
+        try:
+            call(app, env)
+        except Gone:
+            logging.getLogger("gunicorn.error").exception("Error handling request")
+    assert current.get() is None
+    written = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(each["request_id"], each["trace_id"]) for each in written] == [(R, T)] * 2
+
+
+def test_who_is_in_flight_is_known_with_what_the_extractors_found(tmp_path, spans):
+    tracer = LeanTracer("counter", reporter=spans)
+    seen = []
+
+    def look(ctx: Context, v: int) -> int:
+        ((_, found),) = app.in_flight.values()
+        seen.append(found.span.trace_id)
+        return v
+
+    app = make(tmp_path, before=[extractors.trace(tracer)])
+    app.post("/ask", look)
+    call(app, environ("POST", "/ask", body=b"1", **PARENT))
+    assert seen == [T]
+    assert not app.in_flight

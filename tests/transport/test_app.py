@@ -476,7 +476,9 @@ def test_requests_in_flight_are_known_while_they_run(tmp_path):
     made.add_route("/plain", Resource())
     for path in ("/look", "/plain"):
         get(made, path, HTTP_X_REQUEST_ID="i" * 20)
-        assert snapshots.pop() == {threading.get_ident(): (50.0, "i" * 20, path)}
+        ((thread, (since, ctx)),) = snapshots.pop().items()
+        assert (thread, since) == (threading.get_ident(), 50.0)
+        assert (ctx.request_id, ctx.path) == ("i" * 20, path)
         assert made.in_flight == {}
     get(made, "/nowhere")
     assert made.in_flight == {}

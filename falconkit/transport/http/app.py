@@ -10,7 +10,7 @@ import falcon
 from falcon.constants import COMBINED_METHODS
 from falcon.routing import DefaultRouter
 
-from falconkit.context import current
+from falconkit.context import Context, current, keep_ids
 from falconkit.endpoint import Middleware
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
@@ -21,7 +21,12 @@ from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host
 from falconkit.transport.http.plain_falcon import UNMATCHED, PlainFalcon
+<<<<<<< HEAD
 from falconkit.transport.http.request import NO_PARAMS, Request, request_of
+=======
+from falconkit.transport.http.reply import Body, Reply
+from falconkit.transport.http.request import NO_PARAMS, Request
+>>>>>>> wt-trace
 from falconkit.transport.http.routes import Route, Wired, check_template, methods_of
 from falconkit.transport.http.server import METHODS, Server
 from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
@@ -38,7 +43,7 @@ class App(Verbs, falcon.App[Any, Any]):
         events: Who hears what the concerns tell: `Events.listen`.
         metrics: What ``/debug/vars`` shows.
         in_flight: Of each thread that serves a request: since when (seconds
-            of the monotonic clock), its id and its path.
+            of the monotonic clock), and the request's context.
     """
 
     def __init__(
@@ -73,8 +78,8 @@ class App(Verbs, falcon.App[Any, Any]):
         return self._host.events
 
     @property
-    def in_flight(self) -> dict[int, tuple[float, str, str]]:
-        """Of each thread that serves a request: since when, its id and its path."""
+    def in_flight(self) -> dict[int, tuple[float, Context]]:
+        """Of each thread that serves a request: since when, and the request's context."""
         return self._host.in_flight
 
     @property
@@ -199,12 +204,18 @@ class App(Verbs, falcon.App[Any, Any]):
 
         token = current.set(ctx)
         thread = get_ident()
-        host.in_flight[thread] = (host.clock.monotonic(), ctx.request_id, ctx.path)
+        host.in_flight[thread] = host.clock.monotonic(), ctx
         try:
-            return self._stranger(env, start) or super().__call__(env, start)
+            body = self._stranger(env, start) or super().__call__(env, start)
+        except BaseException as error:
+            keep_ids(error, ctx)
+            raise
         finally:
             current.reset(token)
             host.in_flight.pop(thread, None)
+        # What a server sends by itself, as gunicorn does files, is left to it.
+        whole = isinstance(body, list | Body) or type(body) is env.get("wsgi.file_wrapper")
+        return body if whole else Body(ctx, Reply(200, [], body), (), 0.0, host.clock)
 
     def _stranger(
         self, env: dict[str, Any], start_response: StartResponse

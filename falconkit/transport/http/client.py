@@ -22,6 +22,7 @@ from falconkit.context import ATTEMPT, IDEMPOTENT_METHODS, Context
 from falconkit.errors import ConfigurationError, DeadlineExceeded, DecodeError
 from falconkit.events import BackendFailed
 from falconkit.naming import named
+from falconkit.tracing import headers as trace_headers
 from falconkit.transport.http.client_failures import Failures
 from falconkit.transport.http.client_pool import Pool
 from falconkit.transport.http.client_target import Target
@@ -181,8 +182,7 @@ class Client(Generic[Req, Res]):
             attempt = ctx.get(ATTEMPT)
             if attempt is not None:
                 outgoing.headers[ATTEMPT_HEADER] = str(attempt)
-            if ctx.span is not None:
-                outgoing.headers.update(ctx.span.headers())
+            outgoing.headers.update(trace_headers(ctx))
         for before in self._before:
             before(ctx, outgoing)
         incoming = self._ask(outgoing, left, exchange)

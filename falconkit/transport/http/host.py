@@ -31,7 +31,7 @@ class Host:
         events: Who hears what the concerns tell.
         clock: What tells the time.
         in_flight: Of each thread that serves a request: since when (seconds
-            of the monotonic clock), its id and its path.
+            of the monotonic clock), and the request's context.
         draining: True when the process is about to end.
         options: Falcon's, for requests.
         left_to_falcon: Errors that a handler of Falcon's was added for.
@@ -41,7 +41,7 @@ class Host:
     limits: BodyLimits = field(default_factory=BodyLimits)
     events: Events = field(default_factory=Events)
     clock: Clock = system_clock
-    in_flight: dict[int, tuple[float, str, str]] = field(default_factory=dict)
+    in_flight: dict[int, tuple[float, Context]] = field(default_factory=dict)
     draining: bool = False
     options: falcon.RequestOptions | None = None
     left_to_falcon: tuple[type[BaseException], ...] = ()

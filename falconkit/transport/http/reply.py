@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from falconkit.clock import Clock
-from falconkit.context import Context, current
+from falconkit.context import Context, current, keep_ids
 
 T = TypeVar("T")
 
@@ -142,7 +142,8 @@ class Body:
                 chunk = next(self._chunks)
             except StopIteration:
                 raise
-            except Exception:
+            except Exception as error:
+                keep_ids(error, self._ctx)
                 # The status has gone out, so the server can only cut the
                 # connection; this line is where the cause is told.
                 _logger.exception(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import falcon
 import msgspec
 
-from falconkit.context import Context, current
+from falconkit.context import Context, current, keep_ids
 from falconkit.errors import ConfigurationError
 from falconkit.layers import observers
 from falconkit.naming import innermost, name_of, named
@@ -142,12 +142,13 @@ class Server:
         ctx = self._start(request, self._events)
         token = _set_current(ctx)
         thread = get_ident()
-        self._in_flight[thread] = (started, ctx.request_id, ctx.path)
+        self._in_flight[thread] = started, ctx
         try:
             try:
                 for extract in self._before:
                     ctx = extract(request, ctx)
                     _set_current(ctx)
+                    self._in_flight[thread] = started, ctx
                 value = self._decode(ctx, request)
             except Exception as error:
                 reply = self._refuse(ctx, error, request)
@@ -157,7 +158,8 @@ class Server:
                 except Exception as error:
                     reply = self._error(ctx, error, request)
             return self._send(ctx, reply, request, start_response, started)
-        except BaseException:
+        except BaseException as error:
+            keep_ids(error, ctx)
             finish(self._finalizers, ctx, Finished(500, 0, self._now() - started))
             raise
         finally:
