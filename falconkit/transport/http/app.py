@@ -21,12 +21,8 @@ from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
 from falconkit.transport.http.host import Host
 from falconkit.transport.http.plain_falcon import UNMATCHED, PlainFalcon
-<<<<<<< HEAD
-from falconkit.transport.http.request import NO_PARAMS, Request, request_of
-=======
 from falconkit.transport.http.reply import Body, Reply
-from falconkit.transport.http.request import NO_PARAMS, Request
->>>>>>> wt-trace
+from falconkit.transport.http.request import NO_PARAMS, Request, request_of
 from falconkit.transport.http.routes import Route, Wired, check_template, methods_of
 from falconkit.transport.http.server import METHODS, Server
 from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
