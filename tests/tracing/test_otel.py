@@ -6,6 +6,7 @@ import io
 import json
 
 import pytest
+from opentelemetry import baggage as otel_baggage
 from opentelemetry import trace as otel
 from opentelemetry.propagate import get_global_textmap
 from opentelemetry.sdk.trace import TracerProvider
@@ -16,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from falconkit import Context, chain
 from falconkit.errors import CircuitOpen, RateLimited
 from falconkit.log import log
-from falconkit.tracing import Callee, tag, trace
+from falconkit.tracing import Baggage, Callee, baggage, carrying, headers, tag, trace
 from falconkit.tracing.otel import OTelTracer
 
 T, S = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -157,3 +158,22 @@ def test_a_callee_without_a_port(tracer, exported):
     tracer.open(Context(), "ask", "client", Callee("users")).finish()
     (span,) = exported.get_finished_spans()
     assert span.attributes == {"peer.service": "users"}
+
+
+def test_baggage_that_is_set_is_opentelemetry_s_for_the_spans_that_are_opened_with_it(tracer):
+    joined = tracer.join({"traceparent": f"00-{T}-{S}-01", "baggage": "user=ann,debug=1"})
+    ctx = Context(span=joined)
+    assert baggage(ctx) == {"user": "ann", "debug": "1"}
+    ctx = carrying(ctx, baggage(ctx).having("plan", "free, yes").without("debug"))
+    seen = []
+
+    def look(ctx: Context, v: int) -> None:
+        seen.append((otel_baggage.get_all(), dict(ctx.span.headers()), headers(ctx)))
+
+    trace(tracer, name="look")(look)(ctx, 1)
+    ((theirs, others_send, we_send),) = seen
+    assert theirs == {"user": "ann", "plan": "free, yes"}
+    assert Baggage.read(others_send["baggage"])["user"] == "ann"
+    assert "debug" not in others_send["baggage"]
+    assert we_send["baggage"] == "plan=free%2C%20yes,user=ann"
+    assert otel_baggage.get_all() == {}
