@@ -322,7 +322,9 @@ def test_the_request_of_each_version(
 def test_a_name_is_looked_up_for_each_flush(
     metrics: Metrics, make: Callable[[Peer], TotalBackend]
 ) -> None:
-    with Peer(*[answer(200)] * 3) as peer:
+    # As a server answers that was asked to close.
+    closing = answer(200, headers={"Connection": "close"})
+    with Peer(*[closing] * 3) as peer:
         metrics.add_backend(make(peer))
         for n in range(3):
             metrics.gauge("depth").set(n)
