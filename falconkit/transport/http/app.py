@@ -16,6 +16,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
 from falconkit.naming import name_of, named
+from falconkit.reporting import Hook, Options, Reporter
 from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
@@ -60,7 +61,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._tracer = tracer
         router = falcon_s.pop("router", None) or DefaultRouter()
         self._find = router.find
-        self._plain = PlainFalcon(observe)
+        self._plain = PlainFalcon(observe, host)
         super().__init__(request_type=Request, router=router, **falcon_s)
         self._plain.install(self)
         host.left_to_falcon = ()
@@ -91,11 +92,37 @@ class App(Verbs, falcon.App[Any, Any]):
         """Say 503 on ``/health/ready`` from now on, and close connections after their answer."""
         self._host.draining = True
 
+    def on_error(self, hook: Hook, **options: Unpack[Options]) -> Reporter:
+        """Hand errors to ``hook``, off the request's way: see `falconkit.reporting.Reporter`.
+
+        That is what endpoints and plain resources raise and is answered with a status of 500
+        and above, but no refusal; the trouble that concerns tell as events; and what falconkit
+        and gunicorn log at ``error``. Several hooks may be added.
+
+        Args:
+            hook: ``(report) -> anything``.
+            **options: What `falconkit.reporting.Reporter` takes.
+
+        Returns:
+            The reporter, by which errors of your own threads can be reported, too.
+
+        Raises:
+            ConfigurationError: A value cannot be used.
+        """
+        reporter = Reporter(hook, **options)
+        counters = {what: self.metrics.counter(f"errors.{what}") for what in reporter.counts}
+        reporter.attach(lambda what, how_many: counters[what].add(how_many))
+        self.events.listen(reporter.heard)
+        self._host.reporters += (reporter,)
+        return reporter
+
     def close(self) -> None:
-        """Flush spans and metrics and stop every thread that the app started."""
+        """Flush spans, metrics and reports and stop every thread that the app started."""
         self._host.limits.cutoff.close()
         if self._tracer is not None:
             self._tracer.close()
+        for each in self._host.reporters:  # before the metrics, which are still to be sent
+            each.close()
         self.metrics.close()
 
     def route(
