@@ -51,7 +51,7 @@ class Outbox(Generic[T]):
         # Its `put` may interrupt itself, as a signal handler does that reports an abort.
         self._waiting: SimpleQueue[tuple[T] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.RLock()
+        self._lock = threading.Lock()
         self._closed = False
 
     def put(self, thing: T) -> bool:
@@ -77,16 +77,20 @@ class Outbox(Generic[T]):
         return self._waiting.qsize() if thread.is_alive() else 0
 
     def _start(self) -> None:
-        with self._starting:
+        # Whoever finds it taken need not wait: it is being started. A signal handler must not.
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             if self._thread is not None or self._closed:
                 return
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                return  # no room for a thread now, or Python is ending: the next one tries again
+            thread.start()
             self._thread = thread
             atexit.register(self.close)
+        except RuntimeError:
+            pass  # no room for a thread now, or Python is ending: the next one tries again
+        finally:
+            self._lock.release()
 
     def _run(self) -> None:
         waiting = self._waiting

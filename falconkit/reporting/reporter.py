@@ -145,7 +145,7 @@ class Reporter:
             ),
         )
 
-    def report(self, error: BaseException, **details: Any) -> None:
+    def report(self, error: BaseException, /, **details: Any) -> None:
         """Report an error that you have caught, of a thread of your own for one. Never raises.
 
         Args:
