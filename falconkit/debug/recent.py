@@ -65,7 +65,7 @@ class Recent:
         self._failures = arena.journal("failures", entries=KEPT, size=1200)
         self._slow = arena.journal("slow", entries=KEPT, size=1200)
         self._changes = arena.journal("breaker-changes", entries=KEPT, size=500)
-        self._keys = arena.journal("full-keys", entries=_MOST_KEYS, size=400)
+        self._keys = arena.journal("full-keys", entries=_MOST_KEYS, size=1000)
         self._noted: dict[tuple[str, str], float] = {}
 
     def failed(self, endpoint: str, ctx: Context, seconds: float, error: BaseException) -> None:
@@ -88,13 +88,13 @@ class Recent:
         if len(self._noted) >= _MOST_KEYS:
             self._noted.clear()
         self._noted[which] = now
-        self._keys.add(msgspec.msgpack.encode(FullKey(_fit(limiter), _fit(key, 200))))
+        self._keys.add(msgspec.msgpack.encode(FullKey(fit(limiter), key)))
 
     def listen(self, event: Event) -> None:
         """Remember a breaker's change; a listener of events."""
         if isinstance(event, BreakerChanged):
-            change = BreakerChange(self._clock.time(), event.old, event.new, _fit(event.why, 200))
-            self._changes.add(msgspec.msgpack.encode(Change(_fit(event.breaker), change)))
+            change = BreakerChange(self._clock.time(), event.old, event.new, fit(event.why, 200))
+            self._changes.add(msgspec.msgpack.encode(Change(fit(event.breaker), change)))
 
     def failures(self) -> list[Happened]:
         """Return the last failures, the latest first."""
@@ -106,16 +106,19 @@ class Recent:
         found = [each for each in _read(self._slow, Happened) if each.at >= since]
         return sorted(found, key=lambda each: -each.seconds)
 
-    def changes(self, breaker: str) -> list[BreakerChange]:
-        """Return the last changes of a breaker, the latest first."""
-        name = _fit(breaker)
-        return [each.change for each in _read(self._changes, Change) if each.breaker == name][::-1]
+    def changes(self) -> dict[str, list[BreakerChange]]:
+        """Return the last changes by breaker, the latest first."""
+        found: dict[str, list[BreakerChange]] = {}
+        for each in reversed(_read(self._changes, Change)):
+            found.setdefault(each.breaker, []).append(each.change)
+        return found
 
-    def keys(self, limiter: str) -> list[str]:
-        """Return the keys of a limiter that lately came over half of their burst."""
-        name = _fit(limiter)
-        found = [each.key for each in _read(self._keys, FullKey) if each.limiter == name]
-        return list(dict.fromkeys(reversed(found)))
+    def keys(self) -> dict[str, dict[str, None]]:
+        """Return by limiter the keys that came over half of their burst, the latest first."""
+        found: dict[str, dict[str, None]] = {}
+        for each in reversed(_read(self._keys, FullKey)):
+            found.setdefault(each.limiter, {})[each.key] = None
+        return found
 
     def _happened(
         self, endpoint: str, ctx: Context, seconds: float, error: BaseException | None
@@ -125,20 +128,20 @@ class Recent:
         return msgspec.msgpack.encode(
             Happened(
                 self._clock.time(),
-                _fit(endpoint),
-                _fit(ctx.method, 16),
-                _fit(ctx.path, 200),
-                _fit(ctx.request_id, 200),
+                fit(endpoint),
+                fit(ctx.method, 16),
+                fit(ctx.path, 200),
+                fit(ctx.request_id, 200),
                 seconds,
-                _fit(span.trace_id, 32) if span is not None and recorded else "",
-                "" if error is None else _fit(kind_of(error), 64),
+                fit(span.trace_id, 32) if span is not None and recorded else "",
+                "" if error is None else fit(kind_of(error), 64),
                 "" if error is None else _words_of(error),
                 os.getpid(),
             )
         )
 
 
-def _fit(text: str, most: int = _WORDS) -> str:
+def fit(text: str, most: int = _WORDS) -> str:
     """Return a text without what cannot be printed, that takes no more bytes than it may."""
     fit = without_secrets(text, most)
     if not fit.isprintable():
@@ -148,7 +151,7 @@ def _fit(text: str, most: int = _WORDS) -> str:
 
 def _words_of(error: BaseException) -> str:
     try:
-        return _fit(str(error), 300)
+        return fit(str(error), 300)
     except Exception:
         return ""
 
