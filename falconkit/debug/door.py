@@ -31,13 +31,19 @@ class Door:
             token if there is one; ``token`` for whoever has it, and nobody else.
         token: The token; one that is empty opens nothing.
         setting: What the mode was read from, for the error.
+        hint: What strangers are told of who opens it.
 
     Raises:
         ConfigurationError: There is no such mode, or it asks for a token and there is none.
     """
 
     def __init__(
-        self, mode: str = "closed", token: Token | None = None, *, setting: str = "the page"
+        self,
+        mode: str = "closed",
+        token: Token | None = None,
+        *,
+        setting: str = "the page",
+        hint: str = "DEBUG_VARS=open opens the numbers to all",
     ) -> None:
         if mode not in MODES:
             raise ConfigurationError(f"{setting}={mode!r}: give 'open', 'closed' or 'token'")
@@ -45,6 +51,7 @@ class Door:
         if mode == "token" and not self.token:
             raise ConfigurationError(f"{setting}='token' without a token: set DEBUG_TOKEN")
         self._mode = mode
+        self._hint = hint
 
     def lets_in(self, req: falcon.Request) -> bool:
         """Return whether who asks may see it."""
@@ -60,8 +67,7 @@ class Door:
         """
         if not self.lets_in(req):
             raise Forbidden(
-                "this page is for this machine only, or for whoever has DEBUG_TOKEN; "
-                "DEBUG_VARS=open opens the numbers to all"
+                f"this page is for this machine only, or for whoever has DEBUG_TOKEN; {self._hint}"
             )
 
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 from falconkit.debug.recent import Recent, fit
 from falconkit.debug.shown import shown
 from falconkit.debug.state import Limiter, LimiterKey
-from falconkit.layers import Layer
+from falconkit.endpoint import Endpoint, Req, Res
+from falconkit.layers import Layer, layers
+from falconkit.naming import name_of
 from falconkit.ratelimit import Decision
 
 MOST_KEYS: Final = 20
@@ -48,6 +50,11 @@ class Limiters:
     def __init__(self, recent: Recent) -> None:
         self._recent = recent
         self._found: dict[int, _Behind] = {}
+
+    def watch(self, next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
+        """Take in what limits an endpoint, as it is wired; returns it as it is."""
+        self.add(name_of(next), layers(next))
+        return next
 
     def add(self, endpoint: str, layers: Iterable[Layer]) -> None:
         """Take in what limits an endpoint."""

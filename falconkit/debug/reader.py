@@ -95,12 +95,13 @@ class Reader:
                 found.add(each.name, each.layers)
         return found
 
-    def read(self, app: Shown, *, may_act: bool) -> state.State:
+    def read(self, app: Shown, *, may_act: bool, has_token: bool) -> state.State:
         """Return the state as it is now; its counts are of the last half second.
 
         Args:
             app: Whose.
             may_act: Whether whoever asks may force breakers.
+            has_token: Whether there is a token to log in by.
         """
         self.roll.mine()
         self._metrics = app.metrics
@@ -122,6 +123,7 @@ class Reader:
             uptime=max((each.seconds for each in workers), default=0.0),
             draining=app.draining,
             may_act=may_act,
+            has_token=has_token,
             traces=self._traces,
             workers=workers,
             endpoints=self._served(app, numbers),
