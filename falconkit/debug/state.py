@@ -303,6 +303,7 @@ class State(msgspec.Struct, frozen=True):
         uptime: Seconds since the longest-lived worker began.
         draining: Whether the server is about to end.
         may_act: Whether whoever asks may force breakers.
+        has_token: Whether there is a token to log in by.
         traces: Whether there is ``/debug/traces``.
         workers: Those of this host that have served, and live.
         endpoints: What we serve; a last one ``unmatched`` for what no route takes.
@@ -325,6 +326,7 @@ class State(msgspec.Struct, frozen=True):
     uptime: float
     draining: bool
     may_act: bool
+    has_token: bool
     traces: bool
     workers: list[Worker]
     endpoints: list[Endpoint]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from threading import get_ident
-from typing import Any, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 import falcon
 from falcon.constants import COMBINED_METHODS
@@ -29,6 +29,8 @@ from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
 from falconkit.transport.http.verbs import Endpoint, RouteOptions, Verbs
 from falconkit.transport.http.wsgi import StartResponse, close_after, status_line
 
+C = TypeVar("C")
+
 
 class App(Verbs, falcon.App[Any, Any]):
     """A `falcon.App`: endpoints are added by `post` and its like, plain resources as ever.
@@ -38,6 +40,7 @@ class App(Verbs, falcon.App[Any, Any]):
     Attributes:
         events: Who hears what the concerns tell: `Events.listen`.
         metrics: What ``/debug/vars`` shows.
+        watched: What it calls, and shows on ``/debug``: see `watch`.
         in_flight: Of each thread that serves a request: since when (seconds
             of the monotonic clock), its id and its path.
     """
@@ -50,9 +53,12 @@ class App(Verbs, falcon.App[Any, Any]):
         observe: Middleware,
         before: Sequence[Extractor] = (),
         tracer: Tracer | None = None,
+        around: Middleware | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
+        self._around = around
+        self.watched: tuple[Any, ...] = ()
         self._before = tuple(before)
         self._routes: dict[str, Route] = {}
         self._fast: dict[str, Route] | None = {}
@@ -116,6 +122,23 @@ class App(Verbs, falcon.App[Any, Any]):
         self._host.reporters += (reporter,)
         return reporter
 
+    def watch(self, called: C) -> C:
+        """Show what this app calls on ``/debug``: its instances, breakers, rates and latency.
+
+        >>> from falconkit.transport import http
+        >>> app = http.app()
+        >>> counter = app.watch(http.service("counter", sd="static://10.0.0.1:8000"))
+        >>> add = counter.post("/add", returns=int)
+
+        Args:
+            called: A service, as `service` makes, or an endpoint of a client.
+
+        Returns:
+            The same.
+        """
+        self.watched = (*self.watched, called)
+        return called
+
     def close(self) -> None:
         """Flush spans, metrics and reports and stop every thread that the app started."""
         self._host.limits.cutoff.close()
@@ -157,8 +180,10 @@ class App(Verbs, falcon.App[Any, Any]):
         self._claim(endpoint)
         options["before"] = (*self._before, *options.get("before", ()))
         options["name"] = None
+        if chain is not None:
+            endpoint = chain(endpoint)
         server = Server(
-            endpoint if chain is None else chain(endpoint),
+            endpoint if self._around is None else self._around(endpoint),
             methods=(method,),
             host=self._host,
             **options,
