@@ -106,7 +106,8 @@ class Ask:
             return Away(self._unwelcome(status), refused=True)
         if status in _NOT_SERVED:
             return Away(
-                f"{self.url} answers {status}: is it a falconkit app, and is its page on?",
+                f"{self.url} answers {status}: it has no such page; a falconkit app has it with "
+                "DEBUG_PAGE=local, or DEBUG_PAGE=token",
                 refused=True,
             )
         if 300 <= status < 400:
