@@ -127,7 +127,13 @@ def _summary(state: State, paces: Paces) -> Text:
 
 
 def _table(section: Section, most: int) -> tuple[RenderableType, ...]:
-    table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim", pad_edge=False)
+    table = Table(
+        box=None,
+        padding=(0, 1, 0, 0),
+        expand=any(each.wide for each in section.columns),
+        header_style="dim",
+        pad_edge=False,
+    )
     for column in section.columns:
         table.add_column(
             column.name,
