@@ -32,7 +32,7 @@ def asking():
     made = []
 
     def make(url, token="", **options):
-        made.append(Ask(url, token, **options))
+        made.append(Ask(url, token, **({"timeout": 60.0} | options)))
         return made[-1]
 
     yield make
