@@ -42,8 +42,10 @@ class Kit:
 
     def calling(self, service: str) -> http.Service:
         """Return a service that we call, balanced over what its URL in the environment finds."""
-        return http.service(
-            service,
-            around=chain(pass_on, call_stack(self._metrics, tracer=self._tracer)),
-            each=try_stack(tracer=self._tracer),
+        return self.app.watch(
+            http.service(
+                service,
+                around=chain(pass_on, call_stack(self._metrics, tracer=self._tracer)),
+                each=try_stack(tracer=self._tracer),
+            )
         )

@@ -1,4 +1,4 @@
-"""The command line: ``falconkit env`` prints what the environment asks for."""
+"""The command line: ``falconkit env`` prints what the environment asks for, ``top`` watches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from falconkit.errors import ConfigurationError
 from falconkit.settings import Settings
+from falconkit.top import command as top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("env", help="every environment variable: its present value and meaning")
-    parser.parse_args(argv)
+    top.add_to(commands)
+    args = parser.parse_args(argv)
+    if "run" in args:
+        return int(args.run(args))
     try:
         rows = Settings.from_env().table()
     except ConfigurationError as ex:

@@ -88,11 +88,24 @@ def _name(raw: str) -> str:
 
 
 def _variable(
-    name: str, default: Any, parse: Callable[[str], Any], meaning: str, *, shown: str | None = None
+    name: str,
+    default: Any,
+    parse: Callable[[str], Any],
+    meaning: str,
+    *,
+    shown: str | None = None,
+    secret: bool = False,
 ) -> Any:
     return dataclasses.field(
         default=default,
-        metadata={"name": name, "parse": parse, "meaning": meaning, "shown": shown},
+        repr=not secret,
+        metadata={
+            "name": name,
+            "parse": parse,
+            "meaning": meaning,
+            "shown": shown,
+            "secret": secret,
+        },
     )
 
 
@@ -185,8 +198,21 @@ class Settings:
     debug_vars: str = _variable(
         "DEBUG_VARS",
         "closed",
-        _one_of("open", "closed"),
-        "who may read /debug/vars: everybody, or this machine only",
+        _one_of("open", "closed", "token"),
+        "who may read /debug/vars: everybody; this machine and who has the token; the latter only",
+    )
+    debug_page: str = _variable(
+        "DEBUG_PAGE",
+        "off",
+        _one_of("off", "local", "token"),
+        "the page /debug: none; for this machine and who has the token; for the latter only",
+    )
+    debug_token: str = _variable(
+        "DEBUG_TOKEN",
+        "",
+        _text,
+        "opens /debug, and forces breakers there; 16 characters or more",
+        secret=True,
     )
 
     @classmethod
@@ -226,6 +252,8 @@ class Settings:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             shown = "" if value is None else _hidden(f"{value:g}" if _is_float(value) else value)
+            if each.metadata["secret"]:
+                shown = "***" if value else ""
             if value == each.default and each.metadata["shown"]:
                 shown = f"{shown} ({each.metadata['shown']})".strip()
             rows.append((each.metadata["name"], shown, each.metadata["meaning"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 from falconkit.arena import rundir
 from falconkit.arena.buckets import Buckets
 from falconkit.arena.cells import Cells
+from falconkit.arena.journal import Journal
 from falconkit.arena.place import Place
 from falconkit.arena.record import COUNTERS
 from falconkit.arena.records import Records
@@ -76,6 +77,7 @@ class Arena:
         self._tables: dict[str, Table] = {}
         self._buckets: dict[str, Buckets] = {}
         self._records: dict[str, Records] = {}
+        self._journals: dict[str, Journal] = {}
         self._shared: dict[str, Cells] = {}
         self._lock = threading.Lock()
         self._place: Place | None = None
@@ -156,6 +158,22 @@ class Arena:
                 self._records[file] = Records(open_cells, seats, width, degraded=self._troubles.add)
             return self._records[file]
 
+    def journal(self, name: str, *, entries: int, size: int) -> Journal:
+        """Return the journal of that name and shape: always the same object.
+
+        Args:
+            name: Its name, part of file names.
+            entries: How many messages it keeps.
+            size: Bytes of the longest one.
+        """
+        key = f"{_file_name(name)} {entries} {size}"
+        with self._lock:
+            if key not in self._journals:
+                self._journals[key] = Journal(
+                    self._opened, name, entries, size, degraded=self._troubles.add
+                )
+            return self._journals[key]
+
     def folder(self) -> Path | None:
         """Return the folder that the host's processes share, None when this one is alone.
 
@@ -191,11 +209,12 @@ class Arena:
             place.close()
 
     def _forget(self) -> None:
-        parts: list[Slots | Table | Buckets | Records] = [
+        parts: list[Slots | Table | Buckets | Records | Journal] = [
             *self._slots.values(),
             *self._tables.values(),
             *self._buckets.values(),
             *self._records.values(),
+            *self._journals.values(),
         ]
         for part in parts:
             part.forget()

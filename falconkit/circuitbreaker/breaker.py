@@ -36,6 +36,7 @@ class CircuitBreaker:
     Attributes:
         name: What events, metrics and ``/debug`` call it.
         rules: When it opens, and for how long.
+        shared: Whether the workers of the host share it.
         gate: What calls pass; for `guard`.
     """
 
@@ -119,7 +120,7 @@ class CircuitBreaker:
             record = (
                 (default_arena() if arena is None else arena).records("breakers", WIDTH).of(key)
             )
-        self._shared = shared
+        self.shared = shared
         self.gate = Gate(
             name,
             self.rules,
@@ -145,20 +146,32 @@ class CircuitBreaker:
         ``retry_after`` is 0 lets the next call in as a probe.
         """
         cell, now = self.gate.look()
-        about: Status = {"name": self.name, "shared": self._shared}
+        about: Status = {"name": self.name, "shared": self.shared}
         return about | status_of(cell, now, self.gate.machine, self.rules.probes)
 
-    def force_open(self) -> None:
-        """Refuse every call, in all workers, until `reset`."""
-        self.gate.force(FORCED_OPEN, "it was forced open")
+    def force_open(self, *, events: Events | None = None) -> None:
+        """Refuse every call, in all workers, until `reset`.
 
-    def force_closed(self) -> None:
-        """Let every call in, in all workers, and count none, until `reset`."""
-        self.gate.force(FORCED_CLOSED, "it was forced closed")
+        Args:
+            events: Who hears of it at once; the listeners of the next call when None.
+        """
+        self.gate.force(FORCED_OPEN, "it was forced open", events)
 
-    def reset(self) -> None:
-        """Close it, in all workers, and forget what was counted."""
-        self.gate.force(CLOSED, "it was reset")
+    def force_closed(self, *, events: Events | None = None) -> None:
+        """Let every call in, in all workers, and count none, until `reset`.
+
+        Args:
+            events: As for `force_open`.
+        """
+        self.gate.force(FORCED_CLOSED, "it was forced closed", events)
+
+    def reset(self, *, events: Events | None = None) -> None:
+        """Close it, in all workers, and forget what was counted.
+
+        Args:
+            events: As for `force_open`.
+        """
+        self.gate.force(CLOSED, "it was reset", events)
 
     def __repr__(self) -> str:
         return f"CircuitBreaker({self.name!r})"

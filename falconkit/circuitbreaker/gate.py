@@ -144,12 +144,13 @@ class Gate:
         self._change(now, settle)
         self._tell(events)
 
-    def force(self, state: int, why: str) -> None:
-        """Change to ``state``, whatever it is now."""
+    def force(self, state: int, why: str, events: Events | None = None) -> None:
+        """Change to ``state``, whatever it is now; ``events`` hear of it, if nobody else does."""
         now = self.now()
         self._change(now, lambda cell: self.machine.force(cell, now, state, why))
-        if self._events is not None:
-            self._tell(self._events)
+        events = events if self._events is None else self._events
+        if events is not None:
+            self._tell(events)
 
     def look(self) -> tuple[Cell, float]:
         """Return a copy of the state as it is now, and the time; nothing is changed."""

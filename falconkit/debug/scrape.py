@@ -7,8 +7,7 @@ from typing import Any, Final, Protocol
 
 import falcon
 
-from falconkit.debug.vars import from_this_machine
-from falconkit.errors import Forbidden
+from falconkit.debug.door import Door
 
 _TEXT: Final = "text/plain; version=0.0.4"
 _OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0"
@@ -29,12 +28,12 @@ class Scrape:
 
     Args:
         exposed: Writes the formats.
-        everybody: Whether all may read them; this machine only when False.
+        door: Who may read them; this machine only when None.
     """
 
-    def __init__(self, exposed: Exposed, *, everybody: bool = False) -> None:
+    def __init__(self, exposed: Exposed, door: Door | None = None) -> None:
         self._exposed = exposed
-        self._everybody = everybody
+        self._door = Door() if door is None else door
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show them.
@@ -42,10 +41,7 @@ class Scrape:
         Raises:
             Forbidden: They are not for everybody, and somebody else asks.
         """
-        if not self._everybody and not from_this_machine(req.env):
-            raise Forbidden(
-                "this page is for this machine only; metrics_page='open' opens it to all"
-            )
+        self._door.check(req)
         preferred = prefers_open_metrics(req.env)
         resp.content_type = f"{_OPEN_METRICS if preferred else _TEXT}; charset=utf-8"
         resp.set_header("Vary", "Accept")

@@ -8,8 +8,7 @@ from typing import Final
 
 import falcon
 
-from falconkit.debug.vars import from_this_machine
-from falconkit.errors import Forbidden
+from falconkit.debug.door import Door
 from falconkit.log.duration import go_duration
 from falconkit.tracing.zipkin_json import ZipkinSpan
 
@@ -34,14 +33,14 @@ class Traces:
 
     Args:
         read: Returns traces, each its spans.
-        everybody: Whether all may see them; this machine only when False.
+        door: Who may see them; this machine only when None.
     """
 
     def __init__(
-        self, read: Callable[[], Sequence[Sequence[ZipkinSpan]]], *, everybody: bool = False
+        self, read: Callable[[], Sequence[Sequence[ZipkinSpan]]], door: Door | None = None
     ) -> None:
         self._read = read
-        self._everybody = everybody
+        self._door = Door() if door is None else door
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Draw them.
@@ -49,8 +48,7 @@ class Traces:
         Raises:
             Forbidden: They are not for everybody, and somebody else asks.
         """
-        if not self._everybody and not from_this_machine(req.env):
-            raise Forbidden("this page is for this machine only; DEBUG_VARS=open opens it to all")
+        self._door.check(req)
         resp.content_type = "text/html; charset=utf-8"
         resp.cache_control = ("no-store",)
         # Names and tags come from callers: nothing on the page may run, whatever slipped through.

@@ -69,7 +69,14 @@ def delay(
     decider = decider_of(limiter, cost)
     news = news_of(decider)
 
-    @layer("delay", limiter=repr(decider), scope=scope, max_wait=max_wait, max_waiters=max_waiters)
+    @layer(
+        "delay",
+        limiter=decider,
+        key=key,
+        scope=scope,
+        max_wait=max_wait,
+        max_waiters=max_waiters,
+    )
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         ask = asking(decider, scope or name_of(next), key, cost)
         endpoint = innermost(next)

@@ -34,6 +34,21 @@ class Hits:
             allowed, item.amount, remaining, retry, reset_in, self._name, float(item.get_expiry())
         )
 
+    def peek(self, key: str) -> Decision:
+        """Return what `take` would decide, counting nothing."""
+        item = self._item
+        remaining, next_in, reset_in = self._stand(key, 1)
+        retry = 0.0 if remaining else max(next_in, 1e-3)
+        return Decision(
+            remaining > 0,
+            item.amount,
+            remaining,
+            retry,
+            reset_in,
+            self._name,
+            float(item.get_expiry()),
+        )
+
     def _stand(self, key: str, cost: int) -> tuple[int, float, float]:
         """Return calls left, seconds until ``cost`` fits, seconds until all is back."""
         item = self._item

@@ -51,7 +51,7 @@ def limit(
     decider = decider_of(limiter, cost)
     news = news_of(decider)
 
-    @layer("limit", limiter=repr(decider), scope=scope)
+    @layer("limit", limiter=decider, key=key, scope=scope)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         ask = asking(decider, scope or name_of(next), key, cost)
         endpoint = innermost(next)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import STRATEGIES
@@ -81,6 +82,7 @@ class WindowLimiter:
         self._lock = threading.Lock()
         self._made: Hits | None = None
         self._fallback: Fallback | None = None
+        self._filled: Callable[[str], object] | None = None
         if isinstance(storage, Storage):
             self._made = self._window(storage)
         elif (scheme := scheme_of(storage, ("arena", "memory", *REDIS))) == "arena":
@@ -101,8 +103,24 @@ class WindowLimiter:
         key = encodable(key)
         window = self._made or self._make()
         if self._fallback is None:
-            return window.take(key, cost)
-        return self._fallback.ask(window.take, self._local.take, key, cost)
+            decision = window.take(key, cost)
+        else:
+            decision = self._fallback.ask(window.take, self._local.take, key, cost)
+        if self._filled is not None and decision.remaining < self.limit / 2:
+            self._filled(key)
+        return decision
+
+    def peek(self, key: str) -> Decision:
+        """Return what `take` would decide of one call, counting nothing."""
+        key = encodable(key)
+        window = self._made or self._make()
+        if self._fallback is None:
+            return window.peek(key)
+        return self._fallback.ask(window.peek, self._local.peek, key)
+
+    def watch(self, filled: Callable[[str], object]) -> None:
+        """Call ``filled`` with each key that has less than half left: as `TokenBucket.watch`."""
+        self._filled = filled
 
     def status(self) -> dict[str, int | bool]:
         """Return counts of its fallback, as for ``/debug/vars``."""

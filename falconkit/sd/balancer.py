@@ -184,6 +184,16 @@ class Balancer:
         """
         return self._pick(ctx, request, self._now())
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members as they are now, in the order of host and port."""
+        return self._endpointer.roster().members
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why discovery fails, None while it works."""
+        return self._endpointer.roster().failure
+
     def close(self) -> None:
         """Close the endpointer, and with it every member's endpoint."""
         self._endpointer.close()
@@ -201,7 +211,7 @@ class Balancer:
                 "failures_in_a_row": each.streak,
                 "ejected_for": max(0.0, each.ejected_until - now),
             }
-            for each in self._endpointer.roster().members
+            for each in self.members
         ]
 
     def __repr__(self) -> str:

@@ -198,10 +198,12 @@ def test_bounds_that_bind_nothing_are_said_at_build(config: dict[str, Any], why:
 
 
 def test_says_of_itself_what_it_is() -> None:
-    (layer,) = layers(delay(TokenBucket("5/hour", storage="memory://"))(lambda ctx, v: v))
+    bucket = TokenBucket("5/hour", storage="memory://")
+    (layer,) = layers(delay(bucket)(lambda ctx, v: v))
     assert layer.name == "delay"
     assert layer.config == {
-        "limiter": "TokenBucket('5 per 1 hour')",
+        "limiter": bucket,
+        "key": None,
         "scope": None,
         "max_wait": 1.0,
         "max_waiters": 2,

@@ -203,7 +203,8 @@ def test_says_of_itself_what_it_is() -> None:
     bucket = TokenBucket("5/hour", storage="memory://")
     (layer,) = layers(chain(limit(bucket, scope="writes"))(lambda ctx, v: v))
     assert (layer.name, layer.observes) == ("limit", False)
-    assert layer.config == {"limiter": "TokenBucket('5 per 1 hour')", "scope": "writes"}
+    assert layer.config == {"limiter": bucket, "key": None, "scope": "writes"}
+    assert repr(bucket) == "TokenBucket('5 per 1 hour')"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from falconkit.debug import Vars
-from falconkit.debug.vars import from_this_machine
+from falconkit.debug.door import from_this_machine
 from falconkit.testing import ManualClock
 from tests.transport.serving import call, environ, make
 

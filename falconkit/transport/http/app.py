@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from threading import get_ident
-from typing import Any, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 import falcon
 from falcon.constants import COMBINED_METHODS
@@ -16,6 +16,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
 from falconkit.naming import name_of, named
+from falconkit.reporting import Hook, Options, Reporter
 from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
@@ -29,6 +30,8 @@ from falconkit.transport.http.status import MethodNotAllowed, NoSuchPath
 from falconkit.transport.http.verbs import Endpoint, RouteOptions, Verbs
 from falconkit.transport.http.wsgi import StartResponse, close_after, status_line
 
+C = TypeVar("C")
+
 
 class App(Verbs, falcon.App[Any, Any]):
     """A `falcon.App`: endpoints are added by `post` and its like, plain resources as ever.
@@ -38,6 +41,7 @@ class App(Verbs, falcon.App[Any, Any]):
     Attributes:
         events: Who hears what the concerns tell: `Events.listen`.
         metrics: What ``/debug/vars`` shows.
+        watched: What it calls, and shows on ``/debug``: see `watch`.
         in_flight: Of each thread that serves a request: since when (seconds
             of the monotonic clock), and the request's context.
     """
@@ -50,9 +54,12 @@ class App(Verbs, falcon.App[Any, Any]):
         observe: Middleware,
         before: Sequence[Extractor] = (),
         tracer: Tracer | None = None,
+        around: Middleware | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
+        self._around = around
+        self.watched: tuple[Any, ...] = ()
         self._before = tuple(before)
         self._routes: dict[str, Route] = {}
         self._fast: dict[str, Route] | None = {}
@@ -61,7 +68,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._tracer = tracer
         router = falcon_s.pop("router", None) or DefaultRouter()
         self._find = router.find
-        self._plain = PlainFalcon(observe)
+        self._plain = PlainFalcon(observe, host)
         super().__init__(request_type=Request, router=router, **falcon_s)
         self._plain.install(self)
         host.left_to_falcon = ()
@@ -92,11 +99,54 @@ class App(Verbs, falcon.App[Any, Any]):
         """Say 503 on ``/health/ready`` from now on, and close connections after their answer."""
         self._host.draining = True
 
+    def on_error(self, hook: Hook, **options: Unpack[Options]) -> Reporter:
+        """Hand errors to ``hook``, off the request's way: see `falconkit.reporting.Reporter`.
+
+        That is what endpoints and plain resources raise and is answered with a status of 500
+        and above, but no refusal; the trouble that concerns tell as events; and what falconkit
+        and gunicorn log at ``error``. Several hooks may be added.
+
+        Args:
+            hook: ``(report) -> anything``.
+            **options: What `falconkit.reporting.Reporter` takes.
+
+        Returns:
+            The reporter, by which errors of your own threads can be reported, too.
+
+        Raises:
+            ConfigurationError: A value cannot be used.
+        """
+        reporter = Reporter(hook, **options)
+        counters = {what: self.metrics.counter(f"errors.{what}") for what in reporter.counts}
+        reporter.attach(lambda what, how_many: counters[what].add(how_many))
+        self.events.listen(reporter.heard)
+        self._host.reporters += (reporter,)
+        return reporter
+
+    def watch(self, called: C) -> C:
+        """Show what this app calls on ``/debug``: its instances, breakers, rates and latency.
+
+        >>> from falconkit.transport import http
+        >>> app = http.app()
+        >>> counter = app.watch(http.service("counter", sd="static://10.0.0.1:8000"))
+        >>> add = counter.post("/add", returns=int)
+
+        Args:
+            called: A service, as `service` makes, or an endpoint of a client.
+
+        Returns:
+            The same.
+        """
+        self.watched = (*self.watched, called)
+        return called
+
     def close(self) -> None:
-        """Flush spans and metrics and stop every thread that the app started."""
+        """Flush spans, metrics and reports and stop every thread that the app started."""
         self._host.limits.cutoff.close()
         if self._tracer is not None:
             self._tracer.close()
+        for each in self._host.reporters:  # before the metrics, which are still to be sent
+            each.close()
         self.metrics.close()
 
     def route(
@@ -131,8 +181,10 @@ class App(Verbs, falcon.App[Any, Any]):
         self._claim(endpoint)
         options["before"] = (*self._before, *options.get("before", ()))
         options["name"] = None
+        if chain is not None:
+            endpoint = chain(endpoint)
         server = Server(
-            endpoint if chain is None else chain(endpoint),
+            endpoint if self._around is None else self._around(endpoint),
             methods=(method,),
             host=self._host,
             **options,

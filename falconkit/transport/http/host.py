@@ -13,9 +13,10 @@ from falconkit.clock import Clock, system_clock
 from falconkit.context import Context, Key
 from falconkit.events import Events
 from falconkit.naming import named
+from falconkit.reporting import Reporter
 from falconkit.transport.http.extractors import Start, start
 from falconkit.transport.http.request import BodyLimits
-from falconkit.transport.http.status import code_of
+from falconkit.transport.http.status import code_of, status_of
 
 _REFUSAL: Final[Key[BaseException]] = Key("refusal")
 _logger = logging.getLogger("falconkit.http")
@@ -35,6 +36,7 @@ class Host:
         draining: True when the process is about to end.
         options: Falcon's, for requests.
         left_to_falcon: Errors that a handler of Falcon's was added for.
+        reporters: Who hears what endpoints raise.
     """
 
     start: Start = field(default_factory=start)
@@ -45,6 +47,17 @@ class Host:
     draining: bool = False
     options: falcon.RequestOptions | None = None
     left_to_falcon: tuple[type[BaseException], ...] = ()
+    reporters: tuple[Reporter, ...] = ()
+
+    def failed(self, ctx: Context, error: BaseException, endpoint: str = "") -> None:
+        """Tell of an error: the log, when nobody foresaw it, and who hears of errors."""
+        if isinstance(error, falcon.HTTPStatus):
+            return
+        foreseen = isinstance(error, falcon.HTTPError) or code_of(error) != "internal_error"
+        for each in self.reporters:
+            each.failed(error, ctx, endpoint, status=status_of(error), expected=foreseen)
+        if not foreseen:
+            _log_unknown(ctx, error)
 
 
 def watching(
@@ -63,15 +76,12 @@ def watching(
     return lambda ctx, error: watched(ctx.having(_REFUSAL, error), None)
 
 
-def log_unknown(ctx: Context, error: BaseException) -> None:
+def _log_unknown(ctx: Context, error: BaseException) -> None:
     """Log an error that the table does not know, with its traceback, and the request id."""
-    if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
-        return
-    if code_of(error) == "internal_error":
-        _logger.error(
-            "%s %s failed, request id %s",
-            ctx.method,
-            ctx.path,
-            ctx.request_id,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+    _logger.error(
+        "%s %s failed, request id %s",
+        ctx.method,
+        ctx.path,
+        ctx.request_id,
+        exc_info=(type(error), error, error.__traceback__),
+    )

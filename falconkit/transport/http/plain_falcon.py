@@ -10,7 +10,7 @@ import falcon
 from falconkit.context import Context, current
 from falconkit.endpoint import Middleware
 from falconkit.naming import named
-from falconkit.transport.http.host import log_unknown, watching
+from falconkit.transport.http.host import Host, watching
 from falconkit.transport.http.problem import error_reply
 from falconkit.transport.http.reply import Reply
 from falconkit.transport.http.request import Request
@@ -27,9 +27,11 @@ class PlainFalcon:
 
     Args:
         observe: The layers that see what no route takes.
+        host: What the app's servers share.
     """
 
-    def __init__(self, observe: Middleware) -> None:
+    def __init__(self, observe: Middleware, host: Host) -> None:
+        self._host = host
         self._watch = watching(observe, UNMATCHED)
         self._options: Callable[[Context, None], None] = observe(named(UNMATCHED)(_nothing))
 
@@ -45,7 +47,7 @@ class PlainFalcon:
     ) -> None:
         """Answer what a plain resource raised, by the same table as an endpoint's errors."""
         ctx = current.get() or Context()
-        log_unknown(ctx, ex)
+        self._host.failed(ctx, ex)
         _fill(resp, error_reply(ctx, ex, req))
 
     def on_unmatched(
@@ -67,7 +69,7 @@ class PlainFalcon:
                 self._watch(ctx, error)
             except Exception as seen:
                 error = seen
-        log_unknown(ctx, error)
+        self._host.failed(ctx, error, UNMATCHED)
         # Nobody will read the body; while a server drains it, it holds a thread.
         if isinstance(req, Request) and req.has_body():
             req.env["falconkit.close"] = True
@@ -81,7 +83,9 @@ class PlainFalcon:
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
     ) -> None:
         """Give one of Falcon's errors the body that ours have; Falcon sets the rest."""
-        reply = error_reply(current.get() or Context(), error, req)
+        ctx = current.get() or Context()
+        self._host.failed(ctx, error)
+        reply = error_reply(ctx, error, req)
         reply.headers = [each for each in reply.headers if each[0] in ("Content-Type", "Vary")]
         _fill(resp, reply)
 

@@ -17,7 +17,7 @@ from falconkit.transport.http import fields, infer
 from falconkit.transport.http.answering import JSON_TYPE, checked, made, raise_failure
 from falconkit.transport.http.codec import Decode, Encode, json_decoder, json_encoder
 from falconkit.transport.http.extractors import Extractor
-from falconkit.transport.http.host import Host, log_unknown, watching
+from falconkit.transport.http.host import Host, watching
 from falconkit.transport.http.problem import EncodeError, error_reply
 from falconkit.transport.http.reply import (
     BODILESS,
@@ -225,9 +225,9 @@ class Server:
     def _error(self, ctx: Context, error: Exception, request: Request) -> Reply:
         if isinstance(error, self._host.left_to_falcon):
             raise error
-        log_unknown(ctx, error)
+        self._host.failed(ctx, error, self.name)
         try:
             return checked(self._encode_error(ctx, error, request))
         except Exception as broken:
-            log_unknown(ctx, broken)
+            self._host.failed(ctx, broken, self.name)
             return error_reply(ctx, broken, request)

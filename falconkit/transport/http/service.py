@@ -12,14 +12,18 @@ from falconkit.clock import Clock, system_clock
 from falconkit.endpoint import Endpoint, Middleware, chain
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+from falconkit.layers import layers
 from falconkit.sd import Balancer, Endpointer, Instance, Instancer, Outliers, Policy
 from falconkit.sd.endpointer import Narrow
+from falconkit.sd.member import Member
 from falconkit.transport.http.client import Client
 from falconkit.transport.http.client_pool import Pool
+from falconkit.transport.http.routes import Wired
 from falconkit.transport.http.service_place import Place, place_of
 from falconkit.transport.http.service_verbs import CallOptions, Calls, Res
 
 _ANYBODY = "host:80"
+_At = Callable[[Any], Endpoint[Any, Any]]
 
 
 class Balancing(TypedDict, total=False):
@@ -126,6 +130,7 @@ class Service(Calls):
         self._place, self._balancer = place, balancer
         self._around, self._each = around, each
         self._clock = clock
+        self._made: dict[tuple[str, str, str], tuple[Endpoint[Any, Any], _At]] = {}
 
     def endpoint(
         self,
@@ -173,7 +178,41 @@ class Service(Calls):
         balanced: Endpoint[Any, Res] = self._balancer.through(
             at, name=options["name"], idempotent=first.idempotent
         )
-        return self._around(balanced)
+        made = self._around(balanced)
+        self._made[method, path, options["name"]] = made, at
+        return made
+
+    @property
+    def wired(self) -> tuple[Wired, ...]:
+        """How each endpoint is wired: around a call, then around a try at the first instance."""
+        tries = self._tries(self._balancer.members[:1])
+        return tuple(
+            Wired(*which, (*layers(made), *(tries[which][0].layers if which in tries else ())))
+            for which, (made, _) in self._made.items()
+        )
+
+    def tries(self, most: int) -> tuple[Wired, ...]:
+        """Return how a try of each endpoint is wired, at ``most`` of the instances."""
+        found = self._tries(self._balancer.members[:most])
+        return tuple(each for tries in found.values() for each in tries)
+
+    def _tries(self, members: tuple[Member, ...]) -> dict[tuple[str, str, str], list[Wired]]:
+        # Made now if no call has made it yet, so that every worker shows the same.
+        return {
+            which: [Wired(*which, layers(at(member.endpoint))) for member in members]
+            for which, (_, at) in self._made.items()
+            if members
+        }
+
+    @property
+    def where(self) -> str:
+        """How its instances are found, for people."""
+        return repr(self._place.instancer)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why discovery fails, None while it works."""
+        return self._balancer.failure
 
     def status(self) -> list[dict[str, object]]:
         """Return what this process knows of each instance, for people."""

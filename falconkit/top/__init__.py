@@ -1,0 +1,1 @@
+"""``falconkit top``: what a service does, in a terminal; see ``docs/top.md``."""
