@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,12 @@ from falconkit.testing import wait_until
 
 PATIENCE = 120.0
 """Seconds for which a browser is waited for, however much else the machine has to do."""
+
+
+_CHANGE_PLACE = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
 
 
 class Tab:
@@ -124,23 +132,27 @@ class Browser:
     def __init__(self, command: str, home: Path) -> None:
         theirs, self._to = os.pipe()
         self._from, ours = os.pipe()
+        # Chromium talks on 3 and 4, which may be anything here: they change place in the child.
+        pair = [fcntl.fcntl(each, fcntl.F_DUPFD, 10) for each in (theirs, ours)]
+        os.close(theirs)
+        os.close(ours)
         argv = [
-            *("sh", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{ours}', command),
+            *(sys.executable, "-S", "-c", _CHANGE_PLACE, *map(str, pair), command),
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
             *("--no-first-run", "--disable-background-networking", "--hide-scrollbars"),
             *(f"--user-data-dir={home / 'profile'}", "--remote-debugging-pipe", "about:blank"),
         ]
         self._process = subprocess.Popen(
             argv,
-            pass_fds=(theirs, ours),
+            pass_fds=pair,
             env=os.environ | {"HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        os.close(theirs)
-        os.close(ours)
+        for each in pair:
+            os.close(each)
         self._number = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._news = threading.Condition()
