@@ -200,7 +200,7 @@ function breakerCells(each) {
   const wait = each.retry_after > 0 ? `, tries again in ${seconds(each.retry_after)}` : "";
   return [
     `${each.name}${each.shared ? "" : " (of each worker)"}`,
-    as(STATES[each.state] || "", words(each.state.replace("-", " "))),
+    as(`short ${STATES[each.state] || ""}`, words(each.state.replace("-", " "))),
     `${seconds(each.seconds)}${wait}`,
     number(`${whole(each.failures)} of ${whole(each.calls)}`),
     each.rules,

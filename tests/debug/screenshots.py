@@ -65,7 +65,7 @@ def write(tab: Tab, name: str) -> None:
 
 def measure(browser: Browser, times: int = 7) -> None:
     """Print when the first of the page was painted, and when its numbers were."""
-    with serve(MANY="200") as server:
+    with serve(MANY="250") as server:
         read = json.loads(server.get("/debug/vars")[2])
         painted, filled = [], []
         for _ in range(times):
