@@ -345,7 +345,7 @@ async function poll() {
     draw();
     failures = 0;
     updated = Date.now();
-    say("is-live", "Live");
+    if (!paused()) say("is-live", "Live");
     performance.mark("filled");
   } catch (error) {
     failures += 1;

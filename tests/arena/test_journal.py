@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falconkit.arena import Arena
@@ -20,6 +20,7 @@ def arena(tmp_path):
     arena.close()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=16), max_size=20), st.integers(1, 6))
 def test_the_last_are_kept_in_their_order(messages, entries):
     journal = Arena(directory=None).journal("news", entries=entries, size=16)

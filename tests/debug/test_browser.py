@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from falconkit.testing import wait_until
 from falconkit.testing.gunicorn import Gunicorn
-from tests.debug.browser import Browser, Tab, chromium
+from tests.debug.browser import PATIENCE, Browser, Tab, chromium
 from tests.debug.test_processes import TOKEN, ask, serve
 from tests.services import require
 
@@ -100,7 +101,7 @@ def test_it_updates_by_itself_where_it_stands(tab, server):
         ask(server, "/boom")
     tab.wait(
         "[...document.querySelectorAll('#endpoint-table tbody tr')].some((row) =>"
-        f" row.cells[0].textContent === 'POST /boom' && row.cells[8].textContent == {before + 3})"
+        f" row.cells[0].textContent === 'POST /boom' && row.cells[8].textContent >= {before + 3})"
     )
     assert tab.run("window.row.isConnected")
     assert tab.run("document.activeElement.tagName") == "SUMMARY"
@@ -108,11 +109,16 @@ def test_it_updates_by_itself_where_it_stands(tab, server):
 
 
 def test_rates_are_of_the_last_seconds(tab, server):
-    for _ in range(5):
-        ask(server, "/boom")
     row = "[...document.querySelectorAll('#endpoint-table tbody tr')][1]"
-    tab.wait(f"parseFloat({row}.cells[1].textContent) > 0 && {row}.cells[5].textContent !== ''")
-    assert tab.run(f"{row}.cells[2].className") == "number bad"
+
+    def shown() -> bool:
+        ask(server, "/boom")
+        return tab.run(
+            f"parseFloat({row}.cells[1].textContent) > 0 && {row}.cells[5].textContent !== ''"
+            f" && {row}.cells[2].className === 'number bad'"
+        )
+
+    wait_until(shown, PATIENCE)
 
 
 def test_breakers_are_forced_by_whoever_logged_in(tab, server):
@@ -165,7 +171,7 @@ def test_it_says_that_it_is_stale_and_comes_back(tab):
 def test_it_can_be_paused_and_rests_while_it_is_hidden(tab):
     tab.run("document.querySelector('#pause').focus()")
     tab.press("Enter")
-    assert tab.run("document.querySelector('#status').textContent") == "Paused"
+    tab.wait("document.querySelector('#status').textContent === 'Paused'")
     assert tab.run("document.querySelector('#pause').getAttribute('aria-pressed')") == "true"
     tab.press("Enter")
     tab.wait(LIVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falconkit.arena import Arena
@@ -132,6 +132,7 @@ def test_behind_tls_the_cookie_stays_there(tmp_path):
     assert "Secure" in log_in(app, HTTP_X_FORWARDED_PROTO="https")[1]["set-cookie"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60))
 def test_no_cookie_but_ours_is_good(text):
     clock = ManualClock(time=1_700_000_000.0)

@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falconkit import Context, chain
@@ -154,6 +154,7 @@ def test_a_flood_of_failures_leaves_the_last(tmp_path):
     assert len(found) == KEPT
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=2000), st.text(max_size=2000), st.text(max_size=3000))
 def test_whatever_a_caller_sends_fits(path, request_id, message):
     recent = Recent(Arena(directory=None))
@@ -337,6 +338,7 @@ def test_without_the_page_nothing_is_put_around_an_endpoint(tmp_path):
     assert call(app, environ("GET", "/debug/state"))[0].startswith("404")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(1e-6, 100.0), min_size=1, max_size=50), st.sampled_from([0.5, 0.9, 0.99]))
 def test_quantiles_from_the_wide_buckets_are_right_to_4_percent(values, share):
     latency = latency_of(Distribution.of(values))
