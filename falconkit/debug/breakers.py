@@ -125,4 +125,5 @@ def rules_of(breaker: CircuitBreaker) -> str:
         told.append(f"{rules.failures_in_a_row} failures in a row")
     if rules.slow_after is not None:
         told.append(f"{rules.slow_ratio:.0%} slower than {rules.slow_after:g} s of {over}")
-    return f"{' or '.join(told)}; open for {rules.wait:g} to {rules.max_wait:g} s"
+    longer = f" to {rules.max_wait:g}" if rules.max_wait > rules.wait else ""
+    return f"{' or '.join(told)}; open for {rules.wait:g}{longer} s"

@@ -161,7 +161,7 @@ const built = (key, make) => (cell) => {
 function traceLink(id, text) {
   if (!id) return "";
   if (!state.traces) return as("id", text);
-  return built(id + text, () => [element("a", { className: "id", href: `/debug/traces#t-${id}`, textContent: text })]);
+  return built(id + text, () => [element("a", { className: "id short", href: `/debug/traces#t-${id}`, textContent: text })]);
 }
 
 function endpointCells(each) {
@@ -185,8 +185,8 @@ function endpointCells(each) {
 
 function happened(each, took) {
   const what = each.kind ? `${words(each.kind)}${each.message ? `: ${each.message}` : ""}` : "";
-  const cells = [clock(each.at), each.endpoint, as("bad", what), as("id", each.request_id),
-    as("id", `${each.method} ${each.path}`), number(seconds(each.seconds)),
+  const cells = [as("time", clock(each.at)), each.endpoint, as("wrong", what), as("id", each.request_id),
+    as("id", `${each.method} ${each.path}`), as("number", seconds(each.seconds)),
     traceLink(each.trace_id, each.trace_id.slice(0, 8)), number(String(each.worker))];
   return took ? [cells[5], cells[0], cells[1], cells[3], cells[4], cells[2], cells[6], cells[7]] : cells;
 }
@@ -200,7 +200,7 @@ function breakerCells(each) {
   const wait = each.retry_after > 0 ? `, tries again in ${seconds(each.retry_after)}` : "";
   return [
     `${each.name}${each.shared ? "" : " (of each worker)"}`,
-    as(STATES[each.state] || "", words(each.state.replace("-", " "))),
+    as(`short ${STATES[each.state] || ""}`, words(each.state.replace("-", " "))),
     `${seconds(each.seconds)}${wait}`,
     number(`${whole(each.failures)} of ${whole(each.calls)}`),
     each.rules,
@@ -293,8 +293,8 @@ function draw() {
   const wanted = $("filter").value.toLowerCase();
   const matching = (each) => !wanted || each.key.toLowerCase().includes(wanted);
   fill("endpoint-table", state.endpoints.filter(matching), (each) => each.key, endpointCells);
-  fill("error-table", state.errors, happenedKey, (each) => happened(each, false));
-  fill("slow-table", state.slow, happenedKey, (each) => happened(each, true));
+  fill("error-table", state.errors.slice(0, 25), happenedKey, (each) => happened(each, false));
+  fill("slow-table", state.slow.slice(0, 25), happenedKey, (each) => happened(each, true));
   fill("breaker-table", state.breakers, (each) => each.id, breakerCells);
   const keys = state.limiters.flatMap((limiter, at) => limiter.keys.map((key) => ({ ...key, at, name: limiter.rate })));
   fill("limiter-table", keys, (each) => `${each.at} ${each.key}`, limiterCells);
@@ -345,7 +345,7 @@ async function poll() {
     draw();
     failures = 0;
     updated = Date.now();
-    say("is-live", "Live");
+    if (!paused()) say("is-live", "Live");
     performance.mark("filled");
   } catch (error) {
     failures += 1;

@@ -177,7 +177,8 @@ def _show(resp: falcon.Response, document: str, policy: str) -> None:
     resp.content_type = _HTML
     _close_to_others(resp)
     resp.set_header("Content-Security-Policy", policy)
-    resp.set_header("Referrer-Policy", "no-referrer")
+    # With "no-referrer" a browser sends our own form with "Origin: null" (Fetch, 3.2).
+    resp.set_header("Referrer-Policy", "same-origin")
     resp.text = document
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import falconkit
 from falconkit.arena import Arena
@@ -22,13 +23,11 @@ from falconkit.debug.shown import shown, shown_config
 from falconkit.layers import Layer
 from falconkit.metrics import Metrics
 
-T = TypeVar("T")
-
 UNMATCHED: Final = "unmatched"
 MOST_SLOW: Final = 50
 MOST_BREAKERS: Final = 200
 
-_FRESH: Final = 0.5
+_FRESH: Final = 1.0
 _MOST_EXEMPLARS: Final = 5
 _MOST_LAYERS: Final = 10_000
 
@@ -81,9 +80,8 @@ class Reader:
         self.limiters = Limiters(self.recent)
         self._service, self._arena, self._clock = service, arena, clock
         self._slow, self._traces = slow, traces
-        self._numbers = _Lately(_FRESH, clock, self._read_numbers)
+        self._numbers: _Numbers | None = None
         self._layers: dict[Layer, state.Layer] = {}
-        self._metrics: Metrics | None = None
 
     def breakers(self, app: Shown) -> Breakers:
         """Return the breakers of what an app serves and calls."""
@@ -96,7 +94,7 @@ class Reader:
         return found
 
     def read(self, app: Shown, *, may_act: bool, has_token: bool) -> state.State:
-        """Return the state as it is now; its counts are of the last half second.
+        """Return the state as it is now; its counts are at most a second old.
 
         Args:
             app: Whose.
@@ -104,12 +102,11 @@ class Reader:
             has_token: Whether there is a token to log in by.
         """
         self.roll.mine()
-        self._metrics = app.metrics
         breakers = self.breakers(app).read()
         workers = self.roll.workers()
-        numbers = self._numbers.get()
+        numbers = self._lately(app)
         services = [
-            service_of(called, lambda wired: self._endpoint(wired, numbers, app.metrics))
+            service_of(called, lambda wired: self._endpoint(wired, numbers.counts, app.metrics))
             for called in app.watched
         ]
         return state.State(
@@ -126,7 +123,7 @@ class Reader:
             has_token=has_token,
             traces=self._traces,
             workers=workers,
-            endpoints=self._served(app, numbers),
+            endpoints=numbers.endpoints,
             limiters=numbers.limiters,
             breakers=breakers[:MOST_BREAKERS],
             services=services,
@@ -136,16 +133,27 @@ class Reader:
             notes=self._notes(breakers, services),
         )
 
-    def _served(self, app: Shown, numbers: _Numbers) -> list[state.Endpoint]:
-        found = [self._endpoint(each, numbers, app.metrics) for each in app.wired]
-        nowhere = _Unmatched()
-        return [*found, self._endpoint(nowhere, numbers, app.metrics, measured="request")]
+    def _lately(self, app: Shown) -> _Numbers:
+        # PERF: 35 ms for 200 endpoints with 1,000 series: many who look, or one who asks
+        # without end, make a worker read them once a second. The rest takes 2.4 ms then.
+        numbers = self._numbers
+        if numbers is None or self._clock.monotonic() - numbers.at >= _FRESH:
+            numbers = self._numbers = self._read_numbers(app)
+        return numbers
+
+    def _read_numbers(self, app: Shown) -> _Numbers:
+        time, at = self._clock.time(), self._clock.monotonic()
+        metrics = app.metrics
+        counts = Counts(metrics.read())
+        endpoints = [self._endpoint(each, counts, metrics) for each in app.wired]
+        endpoints.append(self._endpoint(_Unmatched(), counts, metrics, measured="request"))
+        return _Numbers(time, at, counts, endpoints, self.limiters.read())
 
     def _endpoint(
-        self, wired: Wired, numbers: _Numbers, metrics: Metrics, *, measured: str | None = None
+        self, wired: Wired, counts: Counts, metrics: Metrics, *, measured: str | None = None
     ) -> state.Endpoint:
         prefix = _prefix_of(wired.layers) if measured is None else measured
-        outcomes = numbers.counts.outcomes(prefix or "", wired.name)
+        outcomes = counts.outcomes(prefix or "", wired.name)
         return state.Endpoint(
             method=wired.method,
             path=wired.path,
@@ -158,9 +166,9 @@ class Reader:
             refused=outcomes.get("refused", 0),
             invalid=outcomes.get("invalid", 0),
             error=outcomes.get("error", 0),
-            kinds=numbers.counts.kinds(prefix or "", wired.name),
-            in_flight=numbers.counts.in_flight(prefix or "", wired.name),
-            latency=numbers.counts.latency(prefix or "", wired.name),
+            kinds=counts.kinds(prefix or "", wired.name),
+            in_flight=counts.in_flight(prefix or "", wired.name),
+            latency=counts.latency(prefix or "", wired.name),
             exemplars=exemplars_of(metrics, prefix or "", wired.name, _MOST_EXEMPLARS),
         )
 
@@ -173,13 +181,6 @@ class Reader:
             made = state.Layer(layer.name, shown_config(layer.config), layer.observes)
             self._layers[layer] = made
         return made
-
-    def _read_numbers(self) -> _Numbers:
-        metrics = self._metrics
-        samples = [] if metrics is None else metrics.read()
-        return _Numbers(
-            self._clock.time(), self._clock.monotonic(), Counts(samples), self.limiters.read()
-        )
 
     def _run(self) -> str:
         folder = self._arena.folder()
@@ -223,27 +224,15 @@ class _Unmatched:
     layers = ()
 
 
+@dataclass(frozen=True, slots=True)
 class _Numbers:
     """What takes long to read."""
 
-    def __init__(
-        self, time: float, at: float, counts: Counts, limiters: list[state.Limiter]
-    ) -> None:
-        self.time, self.at, self.counts, self.limiters = time, at, counts, limiters
-
-
-class _Lately(Generic[T]):
-    """Keeps what was read for a while: many who look cost no more than one."""
-
-    def __init__(self, seconds: float, clock: Clock, read: Callable[[], T]) -> None:
-        self._seconds, self._now, self._read = seconds, clock.monotonic, read
-        self._kept: tuple[float, T] | None = None
-
-    def get(self) -> T:
-        kept = self._kept
-        if kept is None or self._now() - kept[0] >= self._seconds:
-            kept = self._kept = (self._now(), self._read())
-        return kept[1]
+    time: float
+    at: float
+    counts: Counts
+    endpoints: list[state.Endpoint]
+    limiters: list[state.Limiter]
 
 
 def _prefix_of(layers: Iterable[Layer]) -> str | None:

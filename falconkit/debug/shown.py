@@ -56,8 +56,12 @@ def shown_config(config: Mapping[str, Any]) -> dict[str, str]:
 
 def without_secrets(text: str, most: int = _MOST) -> str:
     """Return a text, shortened, without the passwords and keys that stand in its URLs."""
-    text = _PASSWORD.sub(r"\1***@", text[: 10 * most])
-    text = _QUERY.sub(lambda found: f"{found[1]}***" if _hides(found[2]) else found[0], text)
+    text = text[: 10 * most]
+    # PERF: most texts have neither, and are looked at in 0.2 us; 3 us by the expressions.
+    if "://" in text:
+        text = _PASSWORD.sub(r"\1***@", text)
+    if "=" in text:
+        text = _QUERY.sub(lambda found: f"{found[1]}***" if _hides(found[2]) else found[0], text)
     text = text if len(text) <= most else f"{text[: most - 1]}…"
     # JSON has no lone surrogates (RFC 8259, 8.2).
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
