@@ -15,7 +15,7 @@ from falconkit.sd.etcd import EtcdRegistry, etcd_service
 from falconkit.sd.eureka import EurekaRegistry, eureka_app
 from falconkit.sd.zookeeper import ZookeeperRegistry, zookeeper_service
 from falconkit.testing import wait_until
-from tests.sd.servers import Dnsmasq, Etcd, Server, SpringEureka, ZooKeeper
+from tests.sd.servers import ConsulAgent, Dnsmasq, Etcd, Server, SpringEureka, ZooKeeper
 from tests.sd.standins import Consul, Eureka
 
 _names = itertools.count()
@@ -155,6 +155,14 @@ class InConsul(Registered):
     def close(self) -> None:
         self.registry.close()
         self.server.close()
+
+
+class InConsulAgent(Registered):
+    def __init__(self, server: ConsulAgent) -> None:
+        super().__init__(server, ConsulRegistry(server.url, timeout=20.0))
+
+    def make(self) -> Instancer:
+        return consul_service(self.service, self.server.url, timeout=20.0)
 
 
 class InEureka(InConsul):

@@ -191,6 +191,49 @@ class ZooKeeper(Server):
             return b"Mode: standalone" in sock.recv(4096)
 
 
+class ConsulAgent(Server):
+    """A Consul server of one node: the binary that CONSUL names, built from its Go module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = [free_port(), free_port()]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        (self.folder / "quick.json").write_text(
+            '{"performance": {"raft_multiplier": 1}, "leave_on_terminate": false,'
+            ' "check_update_interval": "0s", "disable_update_check": true}'
+        )
+        gossip, rpc = self.inner
+        return [
+            os.environ["CONSUL"],
+            "agent",
+            "-server",
+            "-bootstrap",
+            "-node=n",
+            "-bind=127.0.0.1",
+            "-client=127.0.0.1",
+            f"-data-dir={self.folder}/data",
+            f"-config-file={self.folder}/quick.json",
+            f"-http-port={self.port}",
+            f"-serf-lan-port={gossip}",
+            f"-server-port={rpc}",
+            "-serf-wan-port=-1",
+            "-dns-port=-1",
+            "-grpc-port=-1",
+            "-grpc-tls-port=-1",
+            "-log-level=warn",
+        ]
+
+    def ready(self) -> bool:
+        # A leader and its own node, which a service's health is told with.
+        with urllib.request.urlopen(f"{self.url}/v1/health/node/n", timeout=5) as answer:
+            return b"serfHealth" in answer.read()
+
+
 class SpringEureka(Server):
     """Spring Cloud's Eureka server: the jar that EUREKA_JAR names, built from ``eureka/``."""
 

@@ -10,6 +10,7 @@ from falconkit.testing.conform_instancer import LAWS, OUTAGE_LAWS, conform_insta
 from tests.sd.benches import (
     InChecked,
     InConsul,
+    InConsulAgent,
     InEtcd,
     InEureka,
     InFile,
@@ -30,8 +31,10 @@ BENCHES = {
     "zookeeper": lambda request: InZookeeper(request.getfixturevalue("zookeeper")),
 }
 
-
-if os.environ.get("EUREKA_JAR"):  # its build takes minutes
+# Their builds are not for every run: `.ci/run` has them made.
+if os.environ.get("CONSUL"):
+    BENCHES["consul agent"] = lambda request: InConsulAgent(request.getfixturevalue("consul_agent"))
+if os.environ.get("EUREKA_JAR"):
     BENCHES["spring eureka"] = lambda request: InSpringEureka(request.getfixturevalue("eureka"))
 
 # Both kinds of DNS ask in one way, and an outage of UDP is seen by a time-out alone; a
