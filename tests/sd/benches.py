@@ -166,13 +166,16 @@ class InConsulAgent(Registered):
 
 
 class InEureka(InConsul):
-    def __init__(self) -> None:
+    def __init__(self, *, deltas: bool) -> None:
+        self.deltas = deltas
         server = Eureka()
         Registered.__init__(self, server, EurekaRegistry(server.url, timeout=10.0))
         server.start()
 
     def make(self) -> Instancer:
-        return eureka_app(self.service, self.server.url, every=0.02, timeout=10.0)
+        return eureka_app(
+            self.service, self.server.url, deltas=self.deltas, every=0.02, timeout=10.0
+        )
 
 
 class InChecked:
@@ -196,8 +199,11 @@ class InChecked:
 
 
 class InSpringEureka(Registered):
-    def __init__(self, server: SpringEureka) -> None:
+    def __init__(self, server: SpringEureka, *, deltas: bool) -> None:
+        self.deltas = deltas
         super().__init__(server, EurekaRegistry(server.url, timeout=20.0))
 
     def make(self) -> Instancer:
-        return eureka_app(self.service, self.server.url, every=0.05, timeout=20.0)
+        return eureka_app(
+            self.service, self.server.url, deltas=self.deltas, every=0.05, timeout=20.0
+        )

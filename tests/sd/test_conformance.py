@@ -24,7 +24,8 @@ BENCHES = {
     "file": lambda request: InFile(request.getfixturevalue("tmp_path")),
     "checked": lambda request: InChecked(request.getfixturevalue("tmp_path")),
     "consul": lambda request: InConsul(),
-    "eureka": lambda request: InEureka(),
+    "eureka": lambda request: InEureka(deltas=False),
+    "eureka deltas": lambda request: InEureka(deltas=True),
     "dns srv": lambda request: InSrv(),
     "dns hosts": lambda request: InHosts(),
     "etcd": lambda request: InEtcd(request.getfixturevalue("etcd")),
@@ -35,11 +36,14 @@ BENCHES = {
 if os.environ.get("CONSUL"):
     BENCHES["consul agent"] = lambda request: InConsulAgent(request.getfixturevalue("consul_agent"))
 if os.environ.get("EUREKA_JAR"):
-    BENCHES["spring eureka"] = lambda request: InSpringEureka(request.getfixturevalue("eureka"))
+    for deltas in (False, True):
+        BENCHES[f"spring eureka{' deltas' * deltas}"] = lambda request, deltas=deltas: (
+            InSpringEureka(request.getfixturevalue("eureka"), deltas=deltas)
+        )
 
 # Both kinds of DNS ask in one way, and an outage of UDP is seen by a time-out alone; a
 # Eureka server forgets all when it ends, and takes long to begin.
-WITHOUT_OUTAGE = {"dns hosts", "spring eureka"}
+WITHOUT_OUTAGE = {"dns hosts", "spring eureka", "spring eureka deltas"}
 CASES = [
     pytest.param(name, law, id=f"{name}-{law.__name__}")
     for name in BENCHES

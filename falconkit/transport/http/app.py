@@ -16,6 +16,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.metrics import Metrics
 from falconkit.naming import name_of, named
+from falconkit.sd.registrar import Registrar
 from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
@@ -49,6 +50,7 @@ class App(Verbs, falcon.App[Any, Any]):
         observe: Middleware,
         before: Sequence[Extractor] = (),
         tracer: Tracer | None = None,
+        registrar: Registrar | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
@@ -58,6 +60,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._names: dict[str, Any] = {UNMATCHED: None}
         self.metrics = metrics
         self._tracer = tracer
+        self._registrar = registrar
         router = falcon_s.pop("router", None) or DefaultRouter()
         self._find = router.find
         self._plain = PlainFalcon(observe)
@@ -87,12 +90,24 @@ class App(Verbs, falcon.App[Any, Any]):
         """True once `drain` was called."""
         return self._host.draining
 
+    def start(self) -> None:
+        """Register, where there is a registrar: in a process that is about to serve."""
+        if self._registrar is not None:
+            self._registrar.start()
+
     def drain(self) -> None:
-        """Say 503 on ``/health/ready`` from now on, and close connections after their answer."""
+        """Say 503 on ``/health/ready`` from now on, and close connections after their answer.
+
+        The registrar deregisters meanwhile, if no other process of the host goes on.
+        """
         self._host.draining = True
+        if self._registrar is not None:
+            self._registrar.leave()
 
     def close(self) -> None:
-        """Flush spans and metrics and stop every thread that the app started."""
+        """Deregister, flush spans and metrics and stop every thread that the app started."""
+        if self._registrar is not None:
+            self._registrar.close()
         self._host.limits.cutoff.close()
         if self._tracer is not None:
             self._tracer.close()

@@ -18,6 +18,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.log import log_events
 from falconkit.metrics import Metrics, count_events, expvar
+from falconkit.sd.registrar import Registrar
 from falconkit.settings import Settings
 from falconkit.tracing import Tracer, TraceRing
 from falconkit.transport.http import extractors
@@ -36,6 +37,7 @@ def app(
     before: Sequence[Extractor] | None = None,
     tracer: Tracer | None = None,
     traces: TraceRing | None = None,
+    registrar: Registrar | None = None,
     debug_vars: str | None = None,
     prometheus: Exposed | None = None,
     metrics_page: str | None = None,
@@ -53,6 +55,8 @@ def app(
         tracer: Continues each request's trace, or begins one, before anything is
             logged; its spans are counted as ``spans.sent`` and ``spans.dropped``.
         traces: What ``/debug/traces`` draws: a reporter of the tracer's.
+        registrar: Tells a registry of this host: it begins when a worker is about to serve, and
+            deregisters when the last one begins to drain.
         debug_vars: ``open`` to all or ``closed`` to all but this machine; as
             the settings say when None.
         prometheus: What Prometheus reads at ``/metrics``, see
@@ -94,6 +98,7 @@ def app(
         observe=chain() if observe is None else observe,
         before=() if before is None else before,
         tracer=tracer,
+        registrar=registrar,
         **falcon_s,
     )
 
