@@ -15,6 +15,9 @@ dns = need("dns", "dns.resolver", "dns.rdatatype")
 _RETRY = 5.0
 """Seconds after which a server that was away is asked again at the latest."""
 
+_LONGEST_TIMEOUT = 4.0
+"""Seconds: a wait for a nameserver cannot be broken off, and `close` waits for its thread 5 s."""
+
 _KINDS = {"A": ("A",), "AAAA": ("AAAA",), "both": ("A", "AAAA")}
 
 
@@ -130,9 +133,9 @@ class _Asker:
         at_least: float,
         at_most: float,
     ) -> None:
-        if not 0 < timeout <= 60 or not 0 < at_least <= at_most:
+        if not 0 < timeout <= _LONGEST_TIMEOUT or not 0 < at_least <= at_most:
             raise ConfigurationError(
-                "timeout is over 0 to 60 s, and at_least over 0 to at_most, got "
+                f"timeout is over 0 to {_LONGEST_TIMEOUT:g} s, and at_least over 0 to at_most, got "
                 f"timeout={timeout!r}, at_least={at_least!r}, at_most={at_most!r}"
             )
         try:
@@ -143,9 +146,11 @@ class _Asker:
         self._timeout = timeout
         self._at_least, self._at_most = at_least, at_most
         self._resolver: Any = None
+        self._stop = Stop()
 
     def rounds(self, look: Any) -> Any:
         def rounds(stop: Stop) -> Iterator[Entries]:
+            self._stop = stop
             self._resolver = self._make()  # reads the system's settings as they are now
             while not stop:
                 entries, ttl = look()
@@ -156,6 +161,8 @@ class _Asker:
 
     def ask(self, name: str, kind: str) -> Any:
         """Return the answer, None when there is no such name or record."""
+        if self._stop:
+            raise OSError("it was told to stop")  # of many questions for one answer
         try:
             return self._resolver.resolve(name, kind, lifetime=self._timeout)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):

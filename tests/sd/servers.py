@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from falconkit.testing.conform_instancer import BENCH_THREAD
 from tests.services import free_port, lacking
 
 
@@ -72,6 +75,43 @@ def _true(ready: Callable[[], bool]) -> bool:
         return ready()
     except OSError:
         return False
+
+
+class Silent:
+    """Takes connections and datagrams at a port, and says nothing.
+
+    Attributes:
+        came: Set once something has come: a connection's first bytes, or a datagram.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.came = threading.Event()
+        self._stream = socket.create_server(("127.0.0.1", port))
+        self._datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        self._datagrams.bind(("127.0.0.1", port))
+        self._taken: list[socket.socket] = []
+        self._running = True
+        self._thread = threading.Thread(target=self._take, name=f"{BENCH_THREAD}silent")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._running = False
+        self._thread.join()
+        for each in (self._stream, self._datagrams, *self._taken):
+            each.close()
+
+    def _take(self) -> None:
+        while self._running:
+            open_ = [self._stream, self._datagrams, *self._taken]
+            for each in select.select(open_, [], [], 0.05)[0]:
+                if each is self._stream:
+                    self._taken.append(each.accept()[0])
+                    continue
+                if not each.recv(65536):
+                    self._taken.remove(each)
+                    each.close()
+                    continue
+                self.came.set()
 
 
 class Dnsmasq(Server):

@@ -6,8 +6,14 @@ import os
 
 import pytest
 
-from falconkit.testing.conform_instancer import LAWS, OUTAGE_LAWS, conform_instancer
+from falconkit.testing.conform_instancer import (
+    LAWS,
+    OUTAGE_LAWS,
+    SILENCE_LAWS,
+    conform_instancer,
+)
 from tests.sd.benches import (
+    Hushed,
     InChecked,
     InConsul,
     InConsulAgent,
@@ -55,3 +61,8 @@ CASES = [
 @pytest.mark.parametrize(("name", "law"), CASES)
 def test_law(name, law, request):
     conform_instancer(lambda: BENCHES[name](request), [law])
+
+
+@pytest.mark.parametrize("name", ["consul", "eureka", "dns srv", "dns hosts", "etcd", "zookeeper"])
+def test_law_of_silence(name, request):
+    conform_instancer(lambda: Hushed(BENCHES[name](request)), SILENCE_LAWS)
