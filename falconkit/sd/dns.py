@@ -15,9 +15,6 @@ dns = need("dns", "dns.resolver", "dns.rdatatype")
 _RETRY = 5.0
 """Seconds after which a server that was away is asked again at the latest."""
 
-_LONGEST_TIMEOUT = 4.0
-"""Seconds: a wait for a nameserver cannot be broken off, and `close` waits for its thread 5 s."""
-
 _KINDS = {"A": ("A",), "AAAA": ("AAAA",), "both": ("A", "AAAA")}
 
 
@@ -48,7 +45,8 @@ def dns_srv(
             verifies it in TLS.
         nameserver: An address to ask instead of the system's servers.
         port: The nameserver's port.
-        timeout: Seconds for a question and its answer, other servers and TCP included.
+        timeout: Seconds for a question and its answer, other servers and TCP included. Such a
+            wait cannot be broken off: of one over 5 s `close` does not wait for the end.
         at_least: Seconds that an answer is kept, however short its TTL.
         at_most: Seconds after which it is asked again, however long its TTL.
         most: How many instances there may be.
@@ -133,9 +131,9 @@ class _Asker:
         at_least: float,
         at_most: float,
     ) -> None:
-        if not 0 < timeout <= _LONGEST_TIMEOUT or not 0 < at_least <= at_most:
+        if not 0 < timeout <= 60 or not 0 < at_least <= at_most:
             raise ConfigurationError(
-                f"timeout is over 0 to {_LONGEST_TIMEOUT:g} s, and at_least over 0 to at_most, got "
+                "timeout is over 0 to 60 s, and at_least over 0 to at_most, got "
                 f"timeout={timeout!r}, at_least={at_least!r}, at_most={at_most!r}"
             )
         try:
