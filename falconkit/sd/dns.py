@@ -45,7 +45,8 @@ def dns_srv(
             verifies it in TLS.
         nameserver: An address to ask instead of the system's servers.
         port: The nameserver's port.
-        timeout: Seconds for a question and its answer, other servers and TCP included.
+        timeout: Seconds for a question and its answer, other servers and TCP included. Such a
+            wait cannot be broken off: of one over 5 s `close` does not wait for the end.
         at_least: Seconds that an answer is kept, however short its TTL.
         at_most: Seconds after which it is asked again, however long its TTL.
         most: How many instances there may be.
@@ -143,9 +144,11 @@ class _Asker:
         self._timeout = timeout
         self._at_least, self._at_most = at_least, at_most
         self._resolver: Any = None
+        self._stop = Stop()
 
     def rounds(self, look: Any) -> Any:
         def rounds(stop: Stop) -> Iterator[Entries]:
+            self._stop = stop
             self._resolver = self._make()  # reads the system's settings as they are now
             while not stop:
                 entries, ttl = look()
@@ -156,6 +159,8 @@ class _Asker:
 
     def ask(self, name: str, kind: str) -> Any:
         """Return the answer, None when there is no such name or record."""
+        if self._stop:
+            raise OSError("it was told to stop")  # of many questions for one answer
         try:
             return self._resolver.resolve(name, kind, lifetime=self._timeout)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, NoInstance
@@ -20,14 +18,10 @@ from falconkit.events import (
 )
 from falconkit.sd.instance import Instance
 from falconkit.sd.instancer import Instancer, Snapshot
-from falconkit.sd.member import Member
+from falconkit.sd.member import Factory, Member
 from falconkit.sd.process import PerProcess
 from falconkit.sd.telling import tell
 
-_LOG = logging.getLogger("falconkit.sd")
-
-Factory = Callable[[Instance], Any]
-"""Makes an instance's endpoint, or what `Balancer.through` takes it out of."""
 Narrow = Callable[[tuple[Instance, ...]], tuple[Instance, ...]]
 
 
@@ -51,9 +45,9 @@ class Roster:
 class Endpointer:
     """Keeps an endpoint for each instance, made by a factory, closed when the instance goes.
 
-    An endpoint that has a ``close`` is closed when its instance has left and its
-    last call has ended. While discovery fails, the last known set is served, and
-    `DiscoveryLost` says so; an endpoint is never closed for that.
+    It is made by the first call of its instance. One that has a ``close`` is closed when its
+    instance has left and its last call has ended. While discovery fails, the last known
+    set is served, and `DiscoveryLost` says so; an endpoint is never closed for that.
 
     >>> from falconkit import Context
     >>> from falconkit.sd.static import Static
@@ -66,8 +60,8 @@ class Endpointer:
 
     Args:
         instancer: Says which instances there are. It is closed by who made it.
-        factory: Makes an instance's endpoint; it must open nothing that can
-            fail. One that raises is logged, and its instance left out until the set changes.
+        factory: Makes an instance's endpoint, one at a time. Where it raises, that is logged,
+            and a call fails as one of an instance that cannot be reached.
         service: The service's name in events and logs.
         stale_for: Seconds for which the last known set is served while discovery fails;
             for ever when None: instances that were well a minute ago are better than none.
@@ -195,9 +189,7 @@ class Endpointer:
             address = instance.address
             member = before.get(address)
             if member is None:
-                member = self._make(instance, since)
-                if member is None:
-                    continue
+                member = Member(instance, self._factory, since=since, making=here.making)
                 made += 1
             member.instance = instance
             members[address] = member
@@ -206,13 +198,6 @@ class Endpointer:
         if not made and not gone:
             return [], []
         return gone, [InstancesChanged(self.service, made, len(gone), len(members))]
-
-    def _make(self, instance: Instance, since: float) -> Member | None:
-        try:
-            return Member(instance, self._factory(instance), since=since)
-        except Exception:
-            _LOG.exception("%s at %s is left out", self.service, instance.address)
-            return None
 
     def _told(self, before: Exception | None, now: Exception | None) -> list[Event]:
         if now is not None and before is None:
@@ -228,10 +213,12 @@ class Live:
     Attributes:
         roster: The present ones: another object when anything has changed.
         answered: Set once discovery has answered for the first time.
+        making: Held while an endpoint is made: by a call, which must not hold up discovery.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.making = threading.Lock()
         self.begun = False
         self.answered = threading.Event()
         self.hear: Callable[[Snapshot], None] = lambda snapshot: None

@@ -1,35 +1,44 @@
-"""Instances in Eureka, over the REST API that its servers have.
-
-The instances of one application are asked for, whole, and not the deltas: those are of
-all applications together, and so the longer answer for a client that calls one.
-"""
+"""Instances in Eureka, over the REST API that its servers have."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from falconkit.errors import ConfigurationError
 from falconkit.sd.discovery import Discovery, Entries
+from falconkit.sd.eureka_mirror import Mirror, listed
 from falconkit.sd.instance import Instance, Unusable, read
 from falconkit.sd.stop import Stop
 from falconkit.sd.wire import Wire
 
 URL = "http://127.0.0.1:8761/eureka"
+_LONG = 128 << 10
+"""Bytes of an application's answer, of some hundred instances, from which on deltas are asked for.
+
+A delta is of all applications together: for a short one it is the longer answer.
+"""
+
+_NO_DELTAS = (403, 404)
+"""How a server answers that has them turned off (``disableDelta``)."""
 
 
 def eureka_app(
     app: str,
     url: str | Sequence[str] = URL,
     *,
+    deltas: bool | None = None,
     every: float = 10.0,
     timeout: float = 2.0,
     most: int = 10_000,
 ) -> Discovery:
     """Return an `Instancer` over the instances of an application that are ``UP``.
 
-    A server's answers are up to 30 s old, as it caches them.
+    It asks for the application, and where that is long, for what has changed of the whole
+    registry, which must agree with the server's ``apps__hashcode``, or all is read anew. A
+    server's answers are up to 30 s old, as it caches them.
 
     >>> eureka_app("counter")
     Discovery('eureka COUNTER')
@@ -37,6 +46,7 @@ def eureka_app(
     Args:
         app: The application; Eureka writes it in capitals.
         url: The server's URL, or those of several, which are asked in turn.
+        deltas: Whether to ask for changes only; by the answer's length when None.
         every: Seconds between two questions.
         timeout: Seconds to connect, and to be answered.
         most: How many instances there may be.
@@ -52,11 +62,11 @@ def eureka_app(
     def rounds(stop: Stop) -> Iterator[Entries]:
         wire = Wire(url, timeout=timeout, stop=stop)
         try:
-            while not stop:
-                answer = wire.ask("GET", f"/apps/{quote(name, safe='')}")
-                # An application without instances is unknown.
-                yield [] if answer.status == 404 else _entries(answer.json())
-                stop.wait(every)
+            if not deltas:
+                yield from _whole(wire, name, stop, every, math.inf if deltas is False else _LONG)
+            yield from _changes(wire, name, stop, every)
+            # The server gives no deltas.
+            yield from _whole(wire, name, stop, every, math.inf)
         finally:
             wire.close()
 
@@ -106,6 +116,36 @@ class EurekaRegistry:
         return f"EurekaRegistry({self._wire!r})"
 
 
+def _whole(
+    wire: Wire, app: str, stop: Stop, every: float, longest: float
+) -> Iterator[list[Instance | Unusable]]:
+    """Ask for the application again and again, until its answer is longer than ``longest``."""
+    while not stop:
+        answer = wire.ask("GET", f"/apps/{quote(app, safe='')}")
+        # An application without instances is unknown.
+        yield [] if answer.status == 404 else _entries(answer.json())
+        if len(answer.body) > longest:
+            return
+        stop.wait(every)
+
+
+def _changes(wire: Wire, app: str, stop: Stop, every: float) -> Iterator[list[Instance | Unusable]]:
+    """Ask for what has changed again and again, until the server refuses to tell."""
+    mirror = Mirror(app)
+    agrees = False
+    while not stop:
+        if not agrees:
+            mirror.take(wire.ask("GET", "/apps/").json())
+        yield [entry for row in mirror.rows() if (entry := _entry(row)) is not None]
+        stop.wait(every)
+        if stop:
+            return
+        answer = wire.ask("GET", "/apps/delta")
+        if answer.status in _NO_DELTAS:
+            return
+        agrees = mirror.apply(answer.json())
+
+
 def _body(service: str, instance: Instance, ttl: float) -> dict[str, object]:
     fields: dict[str, object] = {
         "instanceId": _id(service, instance),
@@ -133,8 +173,7 @@ def _entries(answer: Any) -> list[Instance | Unusable]:
         rows = answer["application"]["instance"]
     except (KeyError, TypeError) as error:
         raise OSError(f"Eureka's answer cannot be understood: {str(answer)[:200]}") from error
-    # One instance alone may come without its list.
-    found = [_entry(row) for row in (rows if isinstance(rows, list) else [rows])]
+    found = [_entry(row) for row in listed(rows)]
     return [each for each in found if each is not None]
 
 

@@ -1,7 +1,9 @@
 """Heroku's Private Spaces, whose dynos find each other by DNS.
 
 The names and variables are those of Heroku's "Private Spaces DNS Service
-Discovery": ``web.APP.app.localspace`` has the address of each of a formation's dynos.
+Discovery" (devcenter.heroku.com/articles/dyno-dns-service-discovery):
+``web.APP.app.localspace`` has the address of each of a formation's dynos. Spaces of the Fir
+generation have no such names.
 """
 
 from __future__ import annotations

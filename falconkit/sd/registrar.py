@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import threading
+from contextlib import suppress
 from typing import Protocol
 
 from falconkit.errors import ConfigurationError
@@ -111,21 +112,40 @@ class Registrar:
         """Begin, in this process: a worker calls it when it is about to serve."""
         self._here.get().start()
 
+    def leave(self) -> None:
+        """Begin to close, and do not wait for the registry; `close` does."""
+        if self._here.found() is not None:
+            threading.Thread(target=self.close, name="falconkit-sd-leaving").start()
+
     def close(self) -> None:
         """End it. The host's last process deregisters; never raises for that."""
         beat = self._here.found()
-        if beat is not None and beat.end():
+        if beat is None:
+            return
+        if not beat.end():
+            beat.ended.wait(_LAST_JOIN)  # another thread is at it
+            return
+        try:
             self._election.leave(self._drop)
             self._registry.close()
+        finally:
+            beat.ended.set()
 
     # What its thread asks of it.
+
+    def join(self) -> None:
+        """Be there, so that nobody who leaves takes himself for the last."""
+        with suppress(OSError):  # the next beat tells of it
+            self._election.join()
 
     def beat(self, stop: Stop) -> None:
         """Renew until told to stop."""
         registered, failing = False, False
         while not stop:
+            joined = True
             try:
-                if self._election.join() and self._election.leads():
+                joined = self._election.join()
+                if joined and self._election.leads():
                     self._registry.keep(self.service, self.instance, self.ttl)
                     if failing or not registered:
                         self._tell(Registered(self.service, self.instance.address))
@@ -136,7 +156,7 @@ class Registrar:
                     cause = f"{type(error).__name__}: {error}"[:500]
                     self._tell(RegistrationFailed(self.service, self.instance.address, cause))
             # A lost beat is made up for soon.
-            wait = self.ttl / _BEATS if not failing else min(1.0, self.ttl / _BEATS)
+            wait = self.ttl / _BEATS if joined and not failing else min(1.0, self.ttl / _BEATS)
             stop.wait(wait * self._rng.uniform(0.8, 1.0))
 
     def _drop(self) -> None:
@@ -160,9 +180,15 @@ class Registrar:
 
 
 class _Beat:
-    """The thread of one process."""
+    """The thread of one process.
+
+    Attributes:
+        ended: False from its start until all that it did is undone.
+    """
 
     def __init__(self, registrar: Registrar) -> None:
+        self.ended = threading.Event()
+        self.ended.set()
         self._registrar = registrar
         self._lock = threading.Lock()
         self._stop = Stop()
@@ -173,6 +199,8 @@ class _Beat:
     def start(self) -> None:
         with self._lock:
             if self._thread.ident is None and not self._stop:
+                self.ended.clear()
+                self._registrar.join()
                 self._thread.start()
                 atexit.register(self._registrar.close)
 

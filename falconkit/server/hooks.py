@@ -81,13 +81,16 @@ def pre_fork(arbiter: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In the worker, which has loaded the app."""
+    app = find_app(worker.wsgi)
+    start = getattr(app, "start", None)
+    if start is not None:
+        start()  # before the master hears of us, and ends those that we replace
     link = link_of(worker)
     if link is not None:
         # On a fatal signal, and the abort of a silent worker is one. Python's own handler
         # cannot run while a call in C holds the interpreter.
         faulthandler.enable(link.dump, all_threads=True)
         link.boot()
-    app = find_app(worker.wsgi)
     metrics = getattr(app, "metrics", None)
     worker.watchdog = Watchdog(
         lambda: running(worker),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from falconkit.sd.instancer import Instancer, Snapshot
 from falconkit.testing.wait import wait_until
@@ -39,7 +39,15 @@ class Bench(Protocol):
         """Free what the bench has open."""
 
 
-Law = Callable[[Bench], None]
+class HushedBench(Bench, Protocol):
+    """A bench whose registry can also fall silent, for `SILENCE_LAWS`."""
+
+    def hush(self) -> threading.Event:
+        """Make the registry take what comes and say nothing; set once something has come."""
+
+
+Law = Callable[[Any], None]
+"""Is given a bench of its own."""
 
 
 class Ear:
@@ -206,12 +214,25 @@ def close_in_an_outage_ends_it_too(bench: Bench) -> None:
     bench.start()
 
 
+def close_ends_its_wait_for_a_registry_that_says_nothing(bench: HushedBench) -> None:
+    """A registry that takes a connection and does not answer holds up nobody's end."""
+    before = _threads()
+    came = bench.hush()
+    _, instancer = _listening(bench)
+    wait_until(came.is_set, PATIENCE, what="a question to the silent registry")
+    instancer.close()
+    _expect(_threads() - before, set(), "threads after close")
+
+
 OUTAGE_LAWS: tuple[Law, ...] = (
     an_outage_is_told_once_and_keeps_the_set,
     a_registry_that_was_never_there_is_a_failure,
     close_in_an_outage_ends_it_too,
 )
 """What is kept while the registry is away."""
+
+SILENCE_LAWS: tuple[Law, ...] = (close_ends_its_wait_for_a_registry_that_says_nothing,)
+"""What is kept while the registry is there and silent; they need a `HushedBench`."""
 
 LAWS: tuple[Law, ...] = (
     nothing_runs_before_it_is_listened_to,
@@ -253,6 +274,7 @@ class _Closing:
         self._bench = bench
         self._made: list[Instancer] = []
         self.put, self.stop, self.start = bench.put, bench.stop, bench.start
+        self.hush = getattr(bench, "hush", None)
 
     def make(self) -> Instancer:
         self._made.append(self._bench.make())

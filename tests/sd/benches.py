@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 from pathlib import Path
 
 import kazoo.exceptions
@@ -15,11 +16,30 @@ from falconkit.sd.etcd import EtcdRegistry, etcd_service
 from falconkit.sd.eureka import EurekaRegistry, eureka_app
 from falconkit.sd.zookeeper import ZookeeperRegistry, zookeeper_service
 from falconkit.testing import wait_until
-from tests.sd.servers import Dnsmasq, Etcd, Server, SpringEureka, ZooKeeper
+from tests.sd.servers import ConsulAgent, Dnsmasq, Etcd, Server, Silent, SpringEureka, ZooKeeper
 from tests.sd.standins import Consul, Eureka
 
 _names = itertools.count()
 QUICK = {"timeout": 1.0, "at_least": 0.02, "at_most": 0.5, "nameserver": "127.0.0.1"}
+
+
+class Hushed:
+    """Over a bench: its server's port is another's, who says nothing."""
+
+    def __init__(self, bench: object) -> None:
+        self.bench, self.silent = bench, None
+        self.make, self.put = bench.make, bench.put
+        self.stop, self.start = bench.stop, bench.start
+
+    def hush(self) -> threading.Event:
+        self.bench.stop()
+        self.silent = Silent(self.bench.server.port)
+        return self.silent.came
+
+    def close(self) -> None:
+        if self.silent is not None:
+            self.silent.close()
+        self.bench.close()
 
 
 class InFile:
@@ -157,14 +177,25 @@ class InConsul(Registered):
         self.server.close()
 
 
+class InConsulAgent(Registered):
+    def __init__(self, server: ConsulAgent) -> None:
+        super().__init__(server, ConsulRegistry(server.url, timeout=20.0))
+
+    def make(self) -> Instancer:
+        return consul_service(self.service, self.server.url, timeout=20.0)
+
+
 class InEureka(InConsul):
-    def __init__(self) -> None:
+    def __init__(self, *, deltas: bool) -> None:
+        self.deltas = deltas
         server = Eureka()
         Registered.__init__(self, server, EurekaRegistry(server.url, timeout=10.0))
         server.start()
 
     def make(self) -> Instancer:
-        return eureka_app(self.service, self.server.url, every=0.02, timeout=10.0)
+        return eureka_app(
+            self.service, self.server.url, deltas=self.deltas, every=0.02, timeout=10.0
+        )
 
 
 class InChecked:
@@ -188,8 +219,11 @@ class InChecked:
 
 
 class InSpringEureka(Registered):
-    def __init__(self, server: SpringEureka) -> None:
+    def __init__(self, server: SpringEureka, *, deltas: bool) -> None:
+        self.deltas = deltas
         super().__init__(server, EurekaRegistry(server.url, timeout=20.0))
 
     def make(self) -> Instancer:
-        return eureka_app(self.service, self.server.url, every=0.05, timeout=20.0)
+        return eureka_app(
+            self.service, self.server.url, deltas=self.deltas, every=0.05, timeout=20.0
+        )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sd.servers import Etcd, Server, SpringEureka, ZooKeeper
+from tests.sd.servers import ConsulAgent, Etcd, Server, SpringEureka, ZooKeeper
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,11 @@ def etcd() -> Iterator[Etcd]:
 @pytest.fixture(scope="session")
 def zookeeper() -> Iterator[ZooKeeper]:
     yield from _started(ZooKeeper())
+
+
+@pytest.fixture(scope="session")
+def consul_agent() -> Iterator[ConsulAgent]:
+    yield from _started(ConsulAgent())
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from falconkit.testing.conform_instancer import BENCH_THREAD
 from tests.services import free_port, lacking
 
 
@@ -72,6 +75,43 @@ def _true(ready: Callable[[], bool]) -> bool:
         return ready()
     except OSError:
         return False
+
+
+class Silent:
+    """Takes connections and datagrams at a port, and says nothing.
+
+    Attributes:
+        came: Set once something has come: a connection's first bytes, or a datagram.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.came = threading.Event()
+        self._stream = socket.create_server(("127.0.0.1", port))
+        self._datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        self._datagrams.bind(("127.0.0.1", port))
+        self._taken: list[socket.socket] = []
+        self._running = True
+        self._thread = threading.Thread(target=self._take, name=f"{BENCH_THREAD}silent")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._running = False
+        self._thread.join()
+        for each in (self._stream, self._datagrams, *self._taken):
+            each.close()
+
+    def _take(self) -> None:
+        while self._running:
+            open_ = [self._stream, self._datagrams, *self._taken]
+            for each in select.select(open_, [], [], 0.05)[0]:
+                if each is self._stream:
+                    self._taken.append(each.accept()[0])
+                    continue
+                if not each.recv(65536):
+                    self._taken.remove(each)
+                    each.close()
+                    continue
+                self.came.set()
 
 
 class Dnsmasq(Server):
@@ -189,6 +229,49 @@ class ZooKeeper(Server):
         with socket.create_connection(("127.0.0.1", self.port), timeout=0.3) as sock:
             sock.sendall(b"srvr")
             return b"Mode: standalone" in sock.recv(4096)
+
+
+class ConsulAgent(Server):
+    """A Consul server of one node: the binary that CONSUL names, built from its Go module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = [free_port(), free_port()]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        (self.folder / "quick.json").write_text(
+            '{"performance": {"raft_multiplier": 1}, "leave_on_terminate": false,'
+            ' "check_update_interval": "0s", "disable_update_check": true}'
+        )
+        gossip, rpc = self.inner
+        return [
+            os.environ["CONSUL"],
+            "agent",
+            "-server",
+            "-bootstrap",
+            "-node=n",
+            "-bind=127.0.0.1",
+            "-client=127.0.0.1",
+            f"-data-dir={self.folder}/data",
+            f"-config-file={self.folder}/quick.json",
+            f"-http-port={self.port}",
+            f"-serf-lan-port={gossip}",
+            f"-server-port={rpc}",
+            "-serf-wan-port=-1",
+            "-dns-port=-1",
+            "-grpc-port=-1",
+            "-grpc-tls-port=-1",
+            "-log-level=warn",
+        ]
+
+    def ready(self) -> bool:
+        # A leader and its own node, which a service's health is told with.
+        with urllib.request.urlopen(f"{self.url}/v1/health/node/n", timeout=5) as answer:
+            return b"serfHealth" in answer.read()
 
 
 class SpringEureka(Server):

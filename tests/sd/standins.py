@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -174,11 +175,19 @@ class Consul(StandIn):
 
 
 class Eureka(StandIn):
-    """The application endpoints of a Eureka server."""
+    """The application endpoints of a Eureka server, and its deltas.
+
+    Attributes:
+        apps: What is registered: application, id, instance.
+        recent: What changed lately; a test may lose some of it.
+        deltas: Whether it tells of changes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.apps: dict[str, dict[str, Any]] = {}
+        self.recent: list[dict[str, Any]] = []
+        self.deltas = True
 
     @property
     def url(self) -> str:
@@ -186,6 +195,14 @@ class Eureka(StandIn):
 
     def answer(self, method, path, query, body):
         match method, path:
+            case "GET", ["eureka", "apps"]:
+                return (
+                    200,
+                    {},
+                    self.told([each for app in self.apps.values() for each in [*app.values()]]),
+                )
+            case "GET", ["eureka", "apps", "delta"]:
+                return (200, {}, self.told(self.recent)) if self.deltas else (403, {}, None)
             case "GET", ["eureka", "apps", app]:
                 found = list(self.apps.get(app, {}).values())
                 if not found:
@@ -194,10 +211,35 @@ class Eureka(StandIn):
             case "POST", ["eureka", "apps", app]:
                 instance = body["instance"]
                 self.apps.setdefault(app, {})[instance["instanceId"]] = instance
+                self.note(instance, "ADDED")
                 return 204, {}, None
             case "PUT", ["eureka", "apps", app, id]:
                 return (200 if id in self.apps.get(app, {}) else 404), {}, None
+            case "PUT", ["eureka", "apps", app, id, "status"]:
+                instance = self.apps[app][id]
+                instance["status"] = query["value"][0]
+                self.note(instance, "MODIFIED")
+                return 200, {}, None
             case "DELETE", ["eureka", "apps", app, id]:
                 gone = self.apps.get(app, {}).pop(id, None)
+                if gone is not None:
+                    self.note(gone, "DELETED")
                 return (404 if gone is None else 200), {}, None
         return 400, {}, None
+
+    def note(self, instance, action):
+        self.recent = [each for each in self.recent if each["instanceId"] != instance["instanceId"]]
+        self.recent.append({**instance, "actionType": action})
+
+    def told(self, instances):
+        apps: dict[str, list[Any]] = {}
+        for each in instances:
+            apps.setdefault(each["app"], []).append(each)
+        counts = Counter(each["status"] for app in self.apps.values() for each in [*app.values()])
+        return {
+            "applications": {
+                "versions__delta": "1",
+                "apps__hashcode": "".join(f"{s}_{n}_" for s, n in sorted(counts.items())),
+                "application": [{"name": n, "instance": rows} for n, rows in apps.items()],
+            }
+        }

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from falconkit import Context
-from falconkit.errors import ConfigurationError, NoInstance
+from falconkit.errors import ConfigurationError, NoInstance, UpstreamUnavailable
 from falconkit.events import DiscoveryLost, DiscoveryRecovered, Events, InstancesChanged
 from falconkit.sd import Balancer, Endpointer, Instance, Static, subset
 from falconkit.testing import ManualClock
@@ -17,13 +17,21 @@ def addresses(endpointer):
     return [each.address for each in endpointer.roster().members]
 
 
+def made(endpointer):
+    """Return the members' endpoints, which are made by that."""
+    return [each.endpoint for each in endpointer.roster().members]
+
+
 def test_endpoints_are_made_and_closed_as_instances_come_and_go():
     told, factory, heard = Told(), Factory(), []
     endpointer = Endpointer(told, factory, service="counter", events=Events(heard.append))
     assert addresses(endpointer) == []
     told.tell("a:1", "b:1")
     kept = endpointer.roster().members[0]
+    assert factory.made == []
+    assert made(endpointer) == made(endpointer)
     told.tell("a:1", "c:1")
+    made(endpointer)
     assert addresses(endpointer) == ["a:1", "c:1"]
     assert endpointer.roster().members[0] is kept
     assert (factory.made, factory.closed) == (["a:1", "b:1", "c:1"], ["b:1"])
@@ -34,9 +42,10 @@ def test_endpoints_are_made_and_closed_as_instances_come_and_go():
         InstancesChanged("counter", 1, 1, 2),
         InstancesChanged("counter", 0, 2, 0),
     ]
-    told.tell("d:1")
+    told.tell("d:1", "never-called:1")
+    endpointer.roster().members[0].endpoint  # noqa: B018 - it is made
     endpointer.close()
-    assert factory.closed[-1] == "d:1"
+    assert (factory.made[-1], factory.closed[-1]) == ("d:1", "d:1")
     assert told.listeners == []
 
 
@@ -44,7 +53,9 @@ def test_what_is_said_of_an_instance_changes_without_a_new_endpoint():
     told, factory = Told("a:1"), Factory()
     endpointer = Endpointer(told, factory)
     before = endpointer.roster()
+    made(endpointer)
     told.tell(Instance("a", 1, weight=5.0, healthy=False))
+    made(endpointer)
     (member,) = endpointer.roster().members
     assert member is before.members[0]
     assert (member.instance.weight, factory.made) == (5.0, ["a:1"])
@@ -89,6 +100,7 @@ def test_by_default_an_outage_changes_nothing():
     told, clock, factory = Told("a:1"), ManualClock(), Factory()
     endpointer = Endpointer(told, factory, clock=clock)
     endpointer.believed()
+    made(endpointer)
     told.fail(OSError("away"))
     clock.advance(1e9)
     assert endpointer.believed().members
@@ -104,16 +116,49 @@ def test_an_outage_without_listeners_is_a_warning(caplog):
     ]
 
 
-def test_a_factory_that_fails_leaves_one_out(caplog):
-    made = Factory()
+def test_an_instance_whose_endpoint_cannot_be_made_is_passed_over(caplog):
+    good, tried = Factory(), []
 
     def factory(instance):
         if instance.host == "bad":
+            tried.append(instance)
             raise ConfigurationError("no")
-        return made(instance)
+        return good(instance)
 
-    assert addresses(Endpointer(Static("bad:1", "good:1"), factory)) == ["good:1"]
-    assert "bad:1 is left out" in caplog.text
+    call = Balancer(Endpointer(Static("bad:1", "good:1"), factory), outliers=None)
+    assert {call(Context(), n) for n in range(200)} == {"good:1"}
+    assert len(tried) == len(caplog.records) == 1
+    assert "nothing that calls bad:1 can be made" in caplog.text
+    alone = Balancer(Endpointer(Static("bad:1"), factory))
+    with pytest.raises(UpstreamUnavailable, match="bad:1 cannot be called") as raised:
+        alone(Context(), 1)
+    assert isinstance(raised.value.__cause__, ConfigurationError)
+
+
+def test_threads_that_call_a_new_instance_together_share_one_endpoint():
+    go, factory = threading.Barrier(8), Factory()
+
+    def slow(instance):
+        made = factory(instance)
+        for _ in range(1000):
+            made.address.encode()  # others come meanwhile
+        return made
+
+    call = Balancer(Endpointer(Static("a:1"), slow))
+    call.pick(Context(), None)
+
+    def run():
+        go.wait(60)
+        call(Context(), 1)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert factory.made == ["a:1"]
+    call.close()
+    assert factory.closed == ["a:1"]
 
 
 def test_the_first_call_waits_for_discovery_within_bounds():
@@ -189,17 +234,18 @@ def test_close_of_an_endpoint_that_fails_harms_nobody(caplog):
 
     told = Told("a:1", "b:1")
     endpointer = Endpointer(told, Bad())
-    endpointer.roster()
+    made(endpointer)
     told.tell("c:1")
     assert addresses(endpointer) == ["c:1"]
     assert caplog.text.count("could not be closed") == 2
 
 
 def test_sets_change_under_many_calls_and_no_call_meets_a_closed_endpoint():
-    told, closed = Told("a:1", "b:1"), set()
+    told, opened, closed = Told("a:1", "b:1"), set(), set()
 
     class Strict(Factory):
         def __call__(self, instance):
+            opened.add(instance.address)
             state = {"closed": False}
 
             class Endpoint:
@@ -229,11 +275,14 @@ def test_sets_change_under_many_calls_and_no_call_meets_a_closed_endpoint():
         thread.start()
     for n in range(300):
         told.tell(f"a{n}:1", f"b{n}:1")
+        call(Context(), 1)
     stop.set()
     for thread in threads:
         thread.join(60)
     assert errors == []
-    assert len(closed) == 2 + 2 * 299
+    assert len(opened) >= 300
+    assert opened - closed <= {"a299:1", "b299:1"}
+    assert closed <= opened
     assert [each.in_flight for each in call._endpointer.roster().members] == [0, 0]
 
 

@@ -30,7 +30,7 @@ ctx = Context()
 
 
 def members(*instances):
-    return tuple(Member(each, lambda ctx, request: None) for each in instances)
+    return tuple(Member(each, lambda instance: None) for each in instances)
 
 
 def weighing(*weights):

@@ -17,6 +17,7 @@ from falconkit.events import Events
 from falconkit.metrics import Metrics
 from falconkit.naming import name_of, named
 from falconkit.reporting import Hook, Options, Reporter
+from falconkit.sd.registrar import Registrar
 from falconkit.tracing import Tracer
 from falconkit.transport.http import extractors, infer
 from falconkit.transport.http.extractors import Extractor
@@ -55,6 +56,7 @@ class App(Verbs, falcon.App[Any, Any]):
         before: Sequence[Extractor] = (),
         tracer: Tracer | None = None,
         around: Middleware | None = None,
+        registrar: Registrar | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
@@ -66,6 +68,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._names: dict[str, Any] = {UNMATCHED: None}
         self.metrics = metrics
         self._tracer = tracer
+        self._registrar = registrar
         router = falcon_s.pop("router", None) or DefaultRouter()
         self._find = router.find
         self._plain = PlainFalcon(observe, host)
@@ -95,9 +98,19 @@ class App(Verbs, falcon.App[Any, Any]):
         """True once `drain` was called."""
         return self._host.draining
 
+    def start(self) -> None:
+        """Register, where there is a registrar: in a process that is about to serve."""
+        if self._registrar is not None:
+            self._registrar.start()
+
     def drain(self) -> None:
-        """Say 503 on ``/health/ready`` from now on, and close connections after their answer."""
+        """Say 503 on ``/health/ready`` from now on, and close connections after their answer.
+
+        The registrar deregisters meanwhile, if no other process of the host goes on.
+        """
         self._host.draining = True
+        if self._registrar is not None:
+            self._registrar.leave()
 
     def on_error(self, hook: Hook, **options: Unpack[Options]) -> Reporter:
         """Hand errors to ``hook``, off the request's way: see `falconkit.reporting.Reporter`.
@@ -141,7 +154,9 @@ class App(Verbs, falcon.App[Any, Any]):
         return called
 
     def close(self) -> None:
-        """Flush spans, metrics and reports and stop every thread that the app started."""
+        """Deregister, flush spans, metrics and reports and stop every thread the app started."""
+        if self._registrar is not None:
+            self._registrar.close()
         self._host.limits.cutoff.close()
         if self._tracer is not None:
             self._tracer.close()

@@ -23,6 +23,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.log import log_events
 from falconkit.metrics import Metrics, count_events, expvar
+from falconkit.sd.registrar import Registrar
 from falconkit.settings import Settings
 from falconkit.tracing import Tracer, TraceRing
 from falconkit.transport.http import extractors
@@ -42,6 +43,7 @@ def app(
     before: Sequence[Extractor] | None = None,
     tracer: Tracer | None = None,
     traces: TraceRing | None = None,
+    registrar: Registrar | None = None,
     debug_vars: str | None = None,
     debug_page: str | None = None,
     debug_token: str | None = None,
@@ -62,6 +64,8 @@ def app(
         tracer: Continues each request's trace, or begins one, before anything is
             logged; its spans are counted as ``spans.sent`` and ``spans.dropped``.
         traces: What ``/debug/traces`` draws: a reporter of the tracer's.
+        registrar: Tells a registry of this host: it begins when a worker is about to serve, and
+            deregisters when the last one begins to drain.
         debug_vars: ``open`` to all, ``closed`` to all but this machine and whoever has
             the token, or for the latter only: ``token``; as the settings say when None.
         debug_page: ``off``; or ``/debug`` is there, see docs/debug.md: ``local`` for this
@@ -122,6 +126,7 @@ def app(
         before=() if before is None else before,
         tracer=tracer,
         around=None if reader is None else chain(watch, reader.limiters.watch),
+        registrar=registrar,
         **falcon_s,
     )
 

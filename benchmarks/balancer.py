@@ -1,0 +1,183 @@
+"""What a pick costs, how even picks are, and how long a new set takes; Markdown on stdout.
+
+    python -m benchmarks.balancer [--rounds 41]
+
+Everything is over 1,000 instances (and 3, where that is said). Policies are measured in turn, once
+a round; what is told is the median of the rounds. Sets are measured in the processor's time of the
+thread that takes them over, so that a busy machine does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from benchmarks.measure import in_turn, micros
+from falconkit import Context
+from falconkit.sd import (
+    Balancer,
+    Endpointer,
+    Instance,
+    LeastInFlight,
+    PeakEwma,
+    Policy,
+    Random,
+    RoundRobin,
+    Snapshot,
+    Static,
+    Sticky,
+    Weighted,
+)
+from falconkit.sd.instancer import Listener
+from falconkit.transport.http.client import Client
+
+MANY = tuple(Instance(f"10.0.{n // 250}.{n % 250 + 1}", 80) for n in range(1000))
+OTHERS = tuple(Instance(f"10.1.{n // 250}.{n % 250 + 1}", 80) for n in range(1000))
+CTX = Context()
+_BATCH = 2000
+
+
+class Told:
+    """An instancer that says what it is told to."""
+
+    def listen(self, listener: Listener, /) -> None:
+        """Remember who listens."""
+        self.tell = listener
+
+    def forget(self, listener: Listener, /) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def answering(instance: Instance) -> Callable[[Context, object], str]:
+    """Return an endpoint that answers at once."""
+    return lambda ctx, request: instance.host
+
+
+def over(policy: Policy, count: int = 1000) -> Balancer:
+    """Return a balancer over so many instances, whose latencies are known."""
+    balancer = Balancer(Endpointer(Static(*MANY[:count]), answering), policy)
+    for _ in range(count * 4):
+        balancer(Context(), "key")
+    return balancer
+
+
+def picks(rounds: int) -> None:
+    """Tell what a pick costs, and a whole call."""
+    keys = [f"key {n}" for n in range(100_000)]
+    fresh = iter(keys * 1000)
+    policies: dict[str, Policy] = {
+        "RoundRobin()": RoundRobin(),
+        "PeakEwma()": PeakEwma(),
+        "Weighted()": Weighted(),
+        "Random()": Random(),
+        "LeastInFlight(2)": LeastInFlight(2),
+        "Sticky, a key seen before": Sticky(lambda ctx, request: "key"),
+    }
+    figures: dict[str, Callable[[], float]] = {}
+    for count in (3, 1000):
+        for name, policy in policies.items():
+            balancer = over(policy, count)
+            pick = balancer.pick
+            figures[f"{name} {count}"] = micros(lambda pick=pick: pick(CTX, None), _BATCH)
+            figures[f"{name} {count} call"] = micros(lambda b=balancer: b(Context(), None), _BATCH)
+    new_key = over(Sticky(lambda ctx, request: next(fresh)))
+    figures["Sticky, a new key 1000"] = micros(lambda: new_key.pick(CTX, None), 50)
+    bare = answering(MANY[0])
+    figures["bare"] = micros(lambda: bare(Context(), None), _BATCH)
+    spent = {name: statistics.median(each) for name, each in in_turn(figures, rounds).items()}
+    print("| policy | a pick of 3, us | of 1,000, us | a call adds, of 1,000, us |")
+    print("|---|---|---|---|")
+    for name in policies:
+        adds = spent[f"{name} 1000 call"] - spent["bare"]
+        print(f"| {name} | {spent[f'{name} 3']:.2f} | {spent[f'{name} 1000']:.2f} | {adds:.2f} |")
+    print(f"| Sticky, a new key | | {spent['Sticky, a new key 1000']:.0f} | |\n")
+
+
+def evenness(threads: int = 32, calls: int = 5000) -> None:
+    """Tell how far the picks of many threads are apart."""
+    print(f"| {threads} threads, {threads * calls} calls over 8 | most and least off the mean |")
+    print("|---|---|")
+    for policy in (RoundRobin(), PeakEwma(), Weighted(), Random()):
+        balancer = Balancer(Endpointer(Static(*MANY[:8]), answering), policy)
+        told: Counter[str] = Counter()
+        for each in _together(balancer, threads, calls):
+            told.update(each)
+        mean = threads * calls / 8
+        off = [each / mean - 1 for each in (max(told.values()), min(told.values()))]
+        print(f"| {policy!r} | {off[0]:+.2%} {off[1]:+.2%} |")
+    print()
+
+
+def _together(balancer: Balancer, threads: int, calls: int) -> list[Counter[str]]:
+    start, found = threading.Barrier(threads), []
+
+    def run() -> None:
+        mine: Counter[str] = Counter()
+        start.wait()
+        for _ in range(calls):
+            mine[balancer(Context(), None)] += 1
+        found.append(mine)
+
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for each in running:
+        each.start()
+    for each in running:
+        each.join()
+    return found
+
+
+def sets(rounds: int) -> None:
+    """Tell how long it takes to take over a set, with real clients as endpoints."""
+    first, new, ten, half, pick = ([] for _ in range(5))
+    for _ in range(rounds):
+        told = Told()
+        balancer = Balancer(
+            Endpointer(told, lambda each: Client("POST", f"http://{each.address}/add", returns=int))
+        )
+        balancer.status()  # it listens
+        first.append(_spent(lambda told=told: told.tell(Snapshot(MANY))))
+        pick.append(_spent(lambda b=balancer: b.pick(CTX, None)))
+        ten.append(_spent(lambda told=told: told.tell(Snapshot(MANY[:990] + OTHERS[:10]))))
+        half.append(_spent(lambda told=told: told.tell(Snapshot(MANY[:500] + OTHERS[:500]))))
+        new.append(_spent(lambda told=told: told.tell(Snapshot(OTHERS))))
+        balancer.close()
+    print("| a set of 1,000, with a Client for each | ms |\n|---|---|")
+    for name, times in (
+        ("the first", first),
+        ("the pick after it", pick),
+        ("10 of them changed", ten),
+        ("half of them changed", half),
+        ("half of them changed, some called before", new),
+    ):
+        print(f"| {name} | {statistics.median(times):.2f} |")
+
+
+def _spent(act: Callable[[], object]) -> float:
+    began = time.thread_time()
+    act()
+    return (time.thread_time() - began) * 1e3
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=41)
+    rounds = parser.parse_args().rounds
+    gc.freeze()
+    print(f"CPython {platform.python_version()}, {rounds} rounds\n")
+    picks(rounds)
+    evenness()
+    sets(rounds)
+
+
+if __name__ == "__main__":
+    main()
