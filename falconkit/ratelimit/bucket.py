@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from math import floor
+from collections.abc import Callable
+from math import floor, inf
 
 from falconkit.arena import Arena
 from falconkit.clock import Clock, system_clock
@@ -87,7 +87,7 @@ class TokenBucket:
         )
         self._take = self._store.take
         self._filled: Callable[[str], object] = str
-        self._half = math.inf
+        self._half = inf
 
     @classmethod
     def from_settings(
