@@ -161,7 +161,7 @@ def test_a_trace_is_a_link_away(tab, server):
         return tab.run(f"document.getElementById({trace!r}) !== null")
 
     wait_until(drawn, PATIENCE)
-    assert tab.run(f"document.getElementById({trace!r}).closest('details').open")
+    tab.wait(f"document.getElementById({trace!r}).closest('details').open")
 
 
 def test_it_says_that_it_is_stale_and_comes_back(tab):
