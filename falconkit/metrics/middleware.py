@@ -66,7 +66,7 @@ def measure(
     now = (metrics.clock if clock is None else clock).monotonic
     remember = metrics.exemplars.keep
 
-    @layer("measure", observes=True)
+    @layer("measure", observes=True, prefix=prefix)
     def wrap(next: Endpoint[Req, Res], /) -> Endpoint[Req, Res]:
         name = name_of(next)
         ok = count.labels(name, "ok")

@@ -91,6 +91,19 @@ class StatsD:
         """Where it sends to."""
         return self._wire.host
 
+    @property
+    def prefix(self) -> str:
+        """What stands before every name, without its dot."""
+        return self._wire.prefix
+
+    def names(self, name: str, labels: Labels) -> list[str]:
+        """Return the names under which a series is counted, the prefix left out.
+
+        >>> StatsD("127.0.0.1").names("request.seconds", (("endpoint", "add"),))
+        ['request.seconds', 'request.seconds.add']
+        """
+        return list(dict.fromkeys(self._fit(each) for each in self._name_of(name, labels)))
+
     def send(self, samples: Sequence[Sample], /) -> None:
         """Send what was counted; what the socket takes only in part is completed next time.
 
@@ -113,7 +126,7 @@ class StatsD:
         return merged(named).values()
 
     def _keys_of(self, key: SeriesKey) -> list[SeriesKey]:
-        names = dict.fromkeys(self._fit(name) for name in self._name_of(key.name, key.labels))
+        names = self.names(key.name, key.labels)
         return [key._replace(name=name, labels=()) for name in names]
 
     def _fit(self, name: str) -> str:

@@ -94,6 +94,7 @@ def app(
         observe=chain() if observe is None else observe,
         before=() if before is None else before,
         tracer=tracer,
+        prometheus=prometheus,
         **falcon_s,
     )
 

@@ -170,9 +170,8 @@ class Service(Calls):
                 at, each(client(remote.address, remote.pool))
             )
 
-        balanced: Endpoint[Any, Res] = self._balancer.through(
-            at, name=options["name"], idempotent=first.idempotent
-        )
+        balanced = self._balancer.through(at, name=options["name"], idempotent=first.idempotent)
+        balanced.specimen = each(first)
         return self._around(balanced)
 
     def status(self) -> list[dict[str, object]]:
