@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from falconkit import Context, Endpoint, chain
 from falconkit.arena import Arena
+from falconkit.circuitbreaker import CircuitBreaker
 from falconkit.errors import CircuitOpen, DeadlineExceeded, Overloaded, RateLimited
 from falconkit.metrics import Metrics
 from falconkit.metrics.graphite import Graphite
@@ -22,26 +25,27 @@ REFUSALS = {
 }
 
 
-def build(arena: Arena | None = None, **backends: object) -> http.App:
+def build(arena: Arena | None = None, settings: Settings | None = None) -> http.App:
     """Build it: what comes in as a word decides what becomes of the call."""
+    settings = settings or Settings(trusted_hops=1)
     metrics = Metrics(arena=arena)
-    metrics.add_backend(StatsD(None, prefix="shop"))
+    metrics.add_backend(StatsD(settings.statsd_host, settings.statsd_port, prefix="shop"))
     metrics.add_backend(Graphite(None, prefix="shop.web-1"))
     app = http.app(
         metrics=metrics,
         observe=observe_stack(metrics),
         prometheus=Prometheus(metrics),
         metrics_page="open",
-        settings=Settings(trusted_hops=1),
+        settings=settings,
         arena=arena,
     )
     prices = http.service(
         "prices",
         sd="static://127.0.0.1:9",
         around=call_stack(metrics),
-        each=try_stack(),
+        each=try_stack(breaker=partial(CircuitBreaker, shared=False)),
     )
-    price: Endpoint[str, str] = prices.get("/price", returns=str, name="price")
+    price: Endpoint[str, str] = prices.put("/price", returns=str, name="price")
 
     def buy(ctx: Context, word: str) -> str:
         if word in REFUSALS:
@@ -58,3 +62,15 @@ def build(arena: Arena | None = None, **backends: object) -> http.App:
     app.post("/v2/buy", named("buy.v2")(ping), chain(observe_stack(metrics)))
     app.post("/ping", ping)
     return app
+
+
+def serve() -> http.App:
+    """Build it as its environment says, for gunicorn."""
+    return build(settings=Settings.from_env(trusted_hops=1))
+
+
+WORDS = ("book", "book", "book", "price", "boom", *REFUSALS)
+"""What to buy so that each panel has something to show."""
+
+QUEUED = {"X-Request-Start": "9999999999999"}
+"""Since when a request has waited: its sender's clock is ahead, so for no time at all."""
