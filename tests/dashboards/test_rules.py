@@ -83,27 +83,28 @@ def test_promtool_takes_them(app: http.App, tmp_path: Path) -> None:
 
 
 def test_a_fast_burn_pages_and_ends_soon_after_its_cause(app: http.App, tmp_path: Path) -> None:
-    # Well for an hour, a tenth fails for 30 minutes, well again.
-    good = calls("ok", "0+100x60 6000+90x30 8700+100x120")
-    bad = calls("error", "0+0x60 0+10x30 300+0x120")
+    # Well for ten hours, a tenth fails for 30 minutes, well again.
+    good = calls("ok", "0+100x600 60090+90x29 62800+100x120")
+    bad = calls("error", "0+0x600 10+10x29 300+0x120")
     # 2 % of the budget are gone after 9 of these minutes, before which nobody is woken.
-    expected = [*firing("60m"), *firing("66m"), *firing("75m", "page", "ticket")]
-    # The short window of 5 minutes ends it, while the hour is still full of errors.
-    expected += [*firing("91m", "page", "ticket"), *firing("125m", "ticket")]
+    expected = [*firing("600m"), *firing("606m"), *firing("612m", "page", "ticket")]
+    expected += firing("630m", "page", "ticket")
+    # Both short windows are over, while hour and day are still full of errors.
+    expected += firing("664m", "ticket")
     check(tmp_path, written(app, Objective()), [good, bad], expected)
 
 
 def test_a_slow_burn_makes_a_ticket_and_wakes_nobody(app: http.App, tmp_path: Path) -> None:
     # 0.4 % fail for ever: four times too fast, less than the six that page.
-    good, bad = calls("ok", "0+996x3000"), calls("error", "0+4x3000")
-    check(tmp_path, written(app, Objective()), [good, bad], firing("48h", "ticket"))
+    good, bad = calls("ok", "0+996x400"), calls("error", "0+4x400")
+    check(tmp_path, written(app, Objective()), [good, bad], firing("390m", "ticket"))
 
 
 def test_a_blip_is_no_alert(app: http.App, tmp_path: Path) -> None:
-    # A day of calls, then half of them fail for one minute.
-    good = calls("ok", "0+100x1440 144050+100x300")
-    bad = calls("error", "0+0x1440 50+0x300")
-    expected = [each for at in ("1441m", "1445m", "1460m", "1500m") for each in firing(at)]
+    # Two thirds of a day of calls, then half of them fail for one minute.
+    good = calls("ok", "0+100x1000 100050+100x60")
+    bad = calls("error", "0+0x1000 50+0x60")
+    expected = [each for at in ("1001m", "1004m", "1020m", "1060m") for each in firing(at)]
     check(tmp_path, written(app, Objective()), [good, bad], expected)
 
 
