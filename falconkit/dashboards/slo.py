@@ -56,14 +56,13 @@ WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
 def budget(percent: float) -> float:
-    r"""Return the share of calls that an objective lets fail.
+    """Return the share of calls that an objective lets fail.
 
     >>> budget(99.9)
     0.001
     >>> budget(90.0)
     Traceback (most recent call last):
-    falconkit.errors.ConfigurationError: an objective of 90 % is so low that the fastest burn, \
-14.4 times its budget, can never be seen: give over 93.06 and under 100
+    falconkit.errors.ConfigurationError: an objective of 90 % is so low that the fastest burn, ...
 
     Args:
         percent: The objective: so many of 100 calls are to be good.
