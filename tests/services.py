@@ -123,18 +123,28 @@ class StatsDaemon:
 
 
 @contextlib.contextmanager
-def statsd_daemon() -> Iterator[StatsDaemon]:
-    """Start the StatsD daemon that STATSD_JS names (``.ci/run`` installs it)."""
+def statsd_daemon(**settings: object) -> Iterator[StatsDaemon]:
+    """Start the StatsD daemon that STATSD_JS names (``.ci/run`` installs it).
+
+    Args:
+        **settings: Of its own, as ``flushInterval``.
+    """
     node, script = require("node"), os.environ.get("STATSD_JS", "")
     if not Path(script).is_file():
         lacking("the StatsD daemon (STATSD_JS names its stats.js)")
     port, management = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.js")
-        config.write_text(
-            f'{{address:"127.0.0.1",port:{port},mgmt_address:"127.0.0.1",mgmt_port:{management},'
-            'backends:["./backends/console"],flushInterval:600000,automaticConfigReload:false}'
-        )
+        own: dict[str, object] = {
+            "address": "127.0.0.1",
+            "port": port,
+            "mgmt_address": "127.0.0.1",
+            "mgmt_port": management,
+            "backends": ["./backends/console"],
+            "flushInterval": 600000,
+            "automaticConfigReload": False,
+        }
+        config.write_text(json.dumps(own | settings))
         ready = _answers(management, b"health\n", b"health: up")
         with _child([node, script, str(config)], ready, Path(folder)):
             yield StatsDaemon(port, management)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from falconkit.events import BackendFailed, Event, Events
-from falconkit.metrics.backend import Backend
+from falconkit.metrics.backend import Backend, TotalBackend
 from falconkit.metrics.sample import Sample, merged
 from falconkit.metrics.turns import Shown
 
@@ -126,6 +126,11 @@ class Delivery:
                 return
         for each in self._all():
             each.backend.close()
+
+    @property
+    def backends(self) -> tuple[Backend | TotalBackend, ...]:
+        """Where it hands to."""
+        return tuple(each.backend for each in self._all())
 
     def _all(self) -> list[_Route | Shown]:
         return [*self._routes, *self._shown]

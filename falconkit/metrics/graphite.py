@@ -12,7 +12,7 @@ from typing import Final, Literal
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.paths import NameOf, Paths, dotted
-from falconkit.metrics.sample import Kind, Sample
+from falconkit.metrics.sample import Kind, Labels, Sample
 
 Protocol = Literal["plaintext", "pickle"]
 
@@ -87,6 +87,19 @@ class Graphite:
         self._pack = _plaintext if protocol == "plaintext" else _pickled
         self._paths = Paths(name_of)
         self._clock = clock
+
+    @property
+    def prefix(self) -> str:
+        """What stands before every path, without its dot."""
+        return self._prefix.removesuffix(".")
+
+    def names(self, name: str, labels: Labels) -> list[str]:
+        """Return the paths under which a series is counted, the prefix left out.
+
+        >>> Graphite("127.0.0.1").names("request.count", (("endpoint", "add"),))
+        ['request.count', 'request.count.add']
+        """
+        return self._paths.names(name, labels)
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
         """Refuse a metric whose path would be another's too.

@@ -69,6 +69,10 @@ class Paths:
                 )
         self._taken |= dict.fromkeys(mine, name)
 
+    def names(self, name: str, labels: Labels) -> list[str]:
+        """Return the paths under which a series is counted; a histogram's go on from there."""
+        return list(dict.fromkeys(_fit(path) for path in self._name_of(name, labels)))
+
     def points(
         self, samples: Sequence[Sample], lately: Sequence[Sample]
     ) -> Iterator[tuple[str, float]]:
@@ -91,7 +95,7 @@ class Paths:
         return merged(named).values()
 
     def _keys_of(self, key: SeriesKey) -> list[SeriesKey]:
-        names = dict.fromkeys(_fit(path) for path in self._name_of(key.name, key.labels))
+        names = self.names(key.name, key.labels)
         return [key._replace(name=name, labels=()) for name in names]
 
 

@@ -110,7 +110,7 @@ class Prometheus:
                     f"{name}: the label {label!r} is taken in Prometheus (by itself, or by "
                     "labels= of every series): give it another name"
                 )
-        names = _names(kind, self._exposed(kind, name))
+        names = _names(kind, self.exposed(kind, name))
         for each in names:
             if self._shown.get(each, name) != name:
                 raise ConfigurationError(
@@ -134,12 +134,12 @@ class Prometheus:
         # what another version of the program left in the arena.
         samples = sorted(self._metrics.read(), key=lambda each: self._rank(each.key))
         for (kind, name, unit), found in groupby(samples, key=lambda each: each.key[:3]):
-            shown = self._exposed(kind, name)
+            shown = self.exposed(kind, name)
             while taken.intersection(_names(kind, shown)):
                 shown += f"_{kind}"
             taken.update(_names(kind, shown))
             word = _UNITS.get(unit, "")
-            bounds = self._buckets_of.get(name) or (self._seconds if unit == "s" else SIZES)
+            bounds = self.bounds(name, unit)
             yield Family(
                 name=shown,
                 kind=kind,
@@ -151,7 +151,17 @@ class Prometheus:
     def _rank(self, key: SeriesKey) -> tuple[bool, SeriesKey]:
         return not self._metrics.knows(key), key
 
-    def _exposed(self, kind: Kind, name: str) -> str:
+    def bounds(self, name: str, unit: str) -> Sequence[float]:
+        """Return the bounds of the buckets of a histogram.
+
+        Args:
+            name: The metric's.
+            unit: As it was made with: ``s`` for seconds.
+        """
+        return self._buckets_of.get(name) or (self._seconds if unit == "s" else SIZES)
+
+    def exposed(self, kind: Kind, name: str) -> str:
+        """Return what a metric is called here, without ``_total``, ``_bucket`` and its like."""
         shown = self._prefix + name.replace(".", "_")
         return shown.removesuffix("_total") if kind == "counter" else shown
 

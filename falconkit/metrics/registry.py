@@ -156,6 +156,16 @@ class Metrics:
         found = merged(self._samples(self._slots.read().items()))
         return [found[key] for key in sorted(found)]
 
+    @property
+    def instruments(self) -> tuple[Instrument[Any], ...]:
+        """Every metric that this process has made, by the order of their making."""
+        return tuple(self._instruments.values())
+
+    @property
+    def backends(self) -> tuple[Backend | TotalBackend, ...]:
+        """Where metrics are sent to."""
+        return self._delivery.backends
+
     def add_backend(self, backend: Backend | TotalBackend) -> None:
         """Send to ``backend`` too; do it before the server forks or just after, once.
 

@@ -90,6 +90,20 @@ class StatsD(Dialect):
         self._name_of = name_of
         self._keys = lru_cache(maxsize=65536)(self._keys_of)
 
+    @property
+    def prefix(self) -> str:
+        """What stands before every name, without its dot."""
+        return self._wire.prefix
+
+    def names(self, name: str, labels: Labels) -> list[str]:
+        """Return the names under which a series is counted, the prefix left out.
+
+        >>> StatsD("127.0.0.1").names("request.seconds", (("endpoint", "add"),))
+        ['request.seconds', 'request.seconds.add']
+        """
+        return list(dict.fromkeys(self._fit(each) for each in self._name_of(name, labels)))
+
+
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._renamed(samples):
             write(batch, each.name, each, self._values)
@@ -100,7 +114,7 @@ class StatsD(Dialect):
         return merged(named).values()
 
     def _keys_of(self, key: SeriesKey) -> list[SeriesKey]:
-        names = dict.fromkeys(self._fit(name) for name in self._name_of(key.name, key.labels))
+        names = self.names(key.name, key.labels)
         return [key._replace(name=name, labels=()) for name in names]
 
     def _fit(self, name: str) -> str:

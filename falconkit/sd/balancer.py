@@ -47,6 +47,10 @@ class Balancer:
     ('HI', (Asked('10.0.0.1:80'),))
     >>> uppercase.close()
 
+    Attributes:
+        specimen: An endpoint with the layers that stand around each member, for whoever reads
+            how a call goes; None where that is not known. It is not called.
+
     Args:
         endpointer: Has the members.
         by: Chooses among them; `PeakEwma` when None.
@@ -95,6 +99,7 @@ class Balancer:
         self.idempotent = idempotent
         self.service = endpointer.service
         self._endpointer = endpointer
+        self.specimen: Callable[[Any, Any], Any] | None = None
         self._part: Part | None = None
         self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
         self._counts = counts

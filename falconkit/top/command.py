@@ -17,7 +17,7 @@ _LARGEST_TOKEN: Final = 4096
 _FASTEST, _SLOWEST = 0.1, 3600.0
 
 
-def add_to(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the command to the subcommands of ``falconkit``."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "top",

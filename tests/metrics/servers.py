@@ -100,7 +100,7 @@ class Carbon:
 
     def __init__(self, folder: Path, line: int, pickled: int, query: int) -> None:
         self.ports = {"plaintext": line, "pickle": pickled}
-        self._whisper, self._query = folder / "storage" / "whisper", query
+        self.whisper, self.query = folder / "storage" / "whisper", query
         self._seen: dict[str, dict[int, float]] = {}
 
     def points(self, path: str) -> dict[int, float]:
@@ -112,19 +112,19 @@ class Carbon:
 
     def paths(self) -> set[str]:
         """Return the paths that have been written."""
-        found = (each.relative_to(self._whisper) for each in self._whisper.rglob("*.wsp"))
+        found = (each.relative_to(self.whisper) for each in self.whisper.rglob("*.wsp"))
         return {".".join(each.with_suffix("").parts) for each in found}
 
     def _cached(self, path: str) -> dict[int, float]:
         question = pickle.dumps({"type": "cache-query", "metric": path}, protocol=2)
-        with socket.create_connection(("127.0.0.1", self._query), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.query), timeout=20) as connection:
             connection.sendall(struct.pack("!L", len(question)) + question)
             with connection.makefile("rb") as answer:
                 (length,) = struct.unpack("!L", answer.read(4))
                 return dict(pickle.loads(answer.read(length))["datapoints"])
 
     def _written(self, path: str) -> dict[int, float]:
-        file = self._whisper.joinpath(*path.split(".")).with_suffix(".wsp")
+        file = self.whisper.joinpath(*path.split(".")).with_suffix(".wsp")
         try:
             data = file.read_bytes()
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from falcon.constants import COMBINED_METHODS
 from falcon.routing import DefaultRouter
 
 from falconkit.context import Context, current, keep_ids
+from falconkit.debug.scrape import Exposed
 from falconkit.endpoint import Middleware
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
@@ -43,6 +44,7 @@ class App(Verbs, falcon.App[Any, Any]):
         events: Who hears what the concerns tell: `Events.listen`.
         metrics: What ``/debug/vars`` shows.
         watched: What it calls, and shows on ``/debug``: see `watch`.
+        prometheus: What Prometheus reads at ``/metrics``, None when there is no such page.
         in_flight: Of each thread that serves a request: since when (seconds
             of the monotonic clock), and the request's context.
     """
@@ -57,6 +59,7 @@ class App(Verbs, falcon.App[Any, Any]):
         tracer: Tracer | None = None,
         around: Middleware | None = None,
         registrar: Registrar | None = None,
+        prometheus: Exposed | None = None,
         **falcon_s: Any,
     ) -> None:
         self._host = host
@@ -67,6 +70,7 @@ class App(Verbs, falcon.App[Any, Any]):
         self._fast: dict[str, Route] | None = {}
         self._names: dict[str, Any] = {UNMATCHED: None}
         self.metrics = metrics
+        self.prometheus = prometheus
         self._tracer = tracer
         self._registrar = registrar
         router = falcon_s.pop("router", None) or DefaultRouter()
@@ -92,6 +96,15 @@ class App(Verbs, falcon.App[Any, Any]):
     def wired(self) -> tuple[Wired, ...]:
         """How each endpoint is wired, by the order in which the routes were added."""
         return tuple(each for route in self._routes.values() for each in route.wired())
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every endpoint with what is around it, and last what stands for whatever no route takes.
+
+        For whoever reads how an app is made: `falconkit.layers` tells the layers of each.
+        """
+        served = (each for route in self._routes.values() for each in route.endpoints())
+        return (*dict.fromkeys(served), self._plain.unmatched_endpoint)
 
     @property
     def draining(self) -> bool:

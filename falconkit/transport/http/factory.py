@@ -127,6 +127,7 @@ def app(
         tracer=tracer,
         around=None if reader is None else chain(watch, reader.limiters.watch),
         registrar=registrar,
+        prometheus=prometheus,
         **falcon_s,
     )
 

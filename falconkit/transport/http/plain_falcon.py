@@ -28,12 +28,16 @@ class PlainFalcon:
     Args:
         observe: The layers that see what no route takes.
         host: What the app's servers share.
+
+    Attributes:
+        unmatched_endpoint: These layers, around nothing.
     """
 
     def __init__(self, observe: Middleware, host: Host) -> None:
         self._host = host
         self._watch = watching(observe, UNMATCHED)
-        self._options: Callable[[Context, None], None] = observe(named(UNMATCHED)(_nothing))
+        nobody: Callable[[Context, None], None] = named(UNMATCHED)(_nothing)
+        self.unmatched_endpoint = observe(nobody)
 
     def install(self, app: falcon.App[Any, Any]) -> None:
         """Let ``app`` ask here what to answer to what is raised."""
@@ -77,7 +81,7 @@ class PlainFalcon:
 
     def on_options(self, req: falcon.Request) -> None:
         """Show an OPTIONS request to the layers that observe."""
-        self._options(current.get() or Context(), None)
+        self.unmatched_endpoint(current.get() or Context(), None)
 
     def serialize(
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,6 +75,10 @@ class Route:
             for method, server in self.servers.items()
             if method in server.methods
         )
+
+    def endpoints(self) -> Iterator[Callable[..., Any]]:
+        """Yield the endpoint of each method, with what is around it."""
+        return (server.endpoint for server in self.servers.values())
 
     def on_options(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
         """Tell which methods there are."""

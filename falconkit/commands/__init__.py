@@ -1,0 +1,1 @@
+"""What ``falconkit COMMAND`` does: one file a command, each with an ``add`` that registers it."""
