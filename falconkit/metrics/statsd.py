@@ -103,7 +103,6 @@ class StatsD(Dialect):
         """
         return list(dict.fromkeys(self._fit(each) for each in self._name_of(name, labels)))
 
-
     def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
         for each in self._renamed(samples):
             write(batch, each.name, each, self._values)

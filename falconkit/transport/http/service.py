@@ -175,9 +175,7 @@ class Service(Calls):
                 at, each(client(remote.address, remote.pool))
             )
 
-        balanced = self._balancer.through(
-            at, name=options["name"], idempotent=first.idempotent
-        )
+        balanced = self._balancer.through(at, name=options["name"], idempotent=first.idempotent)
         balanced.specimen = each(first)
         made = self._around(balanced)
         self._made[method, path, options["name"]] = made, at
