@@ -171,7 +171,7 @@ class Service(Calls):
             )
 
         balanced = self._balancer.through(at, name=options["name"], idempotent=first.idempotent)
-        balanced.specimen = each(first)
+        balanced.specimen = lambda: each(first)
         return self._around(balanced)
 
     def status(self) -> list[dict[str, object]]:
