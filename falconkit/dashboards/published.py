@@ -64,7 +64,7 @@ class Published:
 
 
 def published(app: App, *, gunicorn: bool = True) -> Published:
-    """Read what ``app`` publishes. Nothing of it is run.
+    """Read what ``app`` publishes. No endpoint of it is called.
 
     >>> from falconkit import Context, chain
     >>> from falconkit.metrics import measure

@@ -1,10 +1,11 @@
-"""Which endpoints an endpoint calls: found in what it refers to, and nothing of it is run."""
+"""Which endpoints an endpoint calls: found in what it refers to, and none of them is called."""
 
 from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -14,6 +15,8 @@ from types import (
     ModuleType,
 )
 from typing import Any, Final
+
+from falconkit.sd import Balancer
 
 _MOST: Final = 50_000
 """Objects that are looked at, lest a service that holds its data in memory is searched for ever."""
@@ -57,12 +60,15 @@ def _referred(each: Any) -> Iterator[Any]:
         yield from _of_function(each)
     elif isinstance(each, MethodType):
         yield from (each.__self__, each.__func__)
+    elif isinstance(each, Balancer):
+        # Its members come later: how each of them is called, it shows by one of nobody.
+        yield None if each.specimen is None else each.specimen()
     elif isinstance(each, functools.partial):
         yield from (each.func, *each.args, *each.keywords.values())
-    elif isinstance(each, Mapping):
-        yield from list(each.values())[:_MANY] if isinstance(each, dict) else ()
+    elif isinstance(each, dict):
+        yield from islice(each.values(), _MANY)
     elif isinstance(each, (list, tuple, set, frozenset)):
-        yield from list(each)[:_MANY]
+        yield from islice(each, _MANY)
     yield from list(_attributes(each).values())
     yield from _slots(each)
 

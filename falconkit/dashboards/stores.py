@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from falconkit.errors import ConfigurationError
@@ -121,8 +121,4 @@ class Direct:
 
 
 def _joined(*parts: str) -> str:
-    return ".".join(_given(parts))
-
-
-def _given(parts: Iterable[str]) -> list[str]:
-    return [each for each in parts if each]
+    return ".".join(each for each in parts if each)

@@ -48,8 +48,8 @@ class Balancer:
     >>> uppercase.close()
 
     Attributes:
-        specimen: An endpoint with the layers that stand around each member, for whoever reads
-            how a call goes; None where that is not known. It is not called.
+        specimen: Makes an endpoint with the layers that stand around each member, for whoever
+            reads how a call goes, and calls none; None where they are not known.
 
     Args:
         endpointer: Has the members.
@@ -99,7 +99,7 @@ class Balancer:
         self.idempotent = idempotent
         self.service = endpointer.service
         self._endpointer = endpointer
-        self.specimen: Callable[[Any, Any], Any] | None = None
+        self.specimen: Callable[[], Callable[[Any, Any], Any]] | None = None
         self._part: Part | None = None
         self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
         self._counts = counts

@@ -42,7 +42,7 @@ class Discovery:
     >>> found = threading.Event()
     >>> discovery = Discovery(rounds, name="example")
     >>> discovery.listen(lambda snapshot: (heard.append(snapshot), found.set()))
-    >>> found.wait(5.0)
+    >>> found.wait(60.0)
     True
     >>> discovery.close()
     >>> [instance.host for instance in heard[0].instances]

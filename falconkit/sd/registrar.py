@@ -70,7 +70,7 @@ class Registrar:
     ...     Printing(), "counter", Instance("10.0.0.1", 8000), directory="run", events=Events()
     ... )
     >>> registrar.start()
-    >>> kept.wait(5.0)
+    >>> kept.wait(60.0)
     True
     >>> registrar.close()
     10.0.0.1:8000 leaves counter

@@ -176,7 +176,7 @@ class Service(Calls):
             )
 
         balanced = self._balancer.through(at, name=options["name"], idempotent=first.idempotent)
-        balanced.specimen = each(first)
+        balanced.specimen = lambda: each(first)
         made = self._around(balanced)
         self._made[method, path, options["name"]] = made, at
         return made
