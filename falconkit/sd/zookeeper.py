@@ -95,8 +95,8 @@ class ZookeeperRegistry:
         if found is not None and found.ephemeralOwner == mine:
             return
         if found is not None:
-            # Of a leader that is gone: it would vanish with that one's session.
-            self._delete(client, node)
+            self._take_over(client, node, instance)
+            return
         client.create_async(node, dump(instance), ephemeral=True, makepath=True).get(
             timeout=self._timeout
         )
@@ -118,6 +118,16 @@ class ZookeeperRegistry:
         if self._client is None:
             self._client = ZookeeperClient(self._hosts, ttl, self._timeout)
         return self._client.asked
+
+    def _take_over(self, client: Any, node: str, instance: Instance) -> None:
+        # From a leader that is gone, whose session would take it along; in one step, so that
+        # nobody sees the service without it.
+        both = client.transaction()
+        both.delete(node)
+        both.create(node, dump(instance), ephemeral=True)
+        for result in both.commit_async().get(timeout=self._timeout):
+            if isinstance(result, Exception):
+                raise result
 
     def _delete(self, client: Any, node: str) -> None:
         with suppress(kazoo.exceptions.NoNodeError):

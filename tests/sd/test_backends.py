@@ -233,6 +233,25 @@ def test_what_a_dead_leader_left_in_zookeeper_is_taken_over(zookeeper):
         each.close()
 
 
+def test_a_takeover_in_zookeeper_leaves_no_moment_without_the_instance(zookeeper):
+    hosts = f"127.0.0.1:{zookeeper.port}"
+    first, second = (ZookeeperRegistry(hosts, timeout=20.0) for _ in range(2))
+    ear, discovery = Ear(), zookeeper_service("handed over", hosts, timeout=20.0)
+    discovery.listen(ear)
+    first.keep("handed over", HERE, 60.0)
+    ear.wait_for(HERE.address)
+    heard = len(ear.sets())
+    for _ in range(20):
+        second.keep("handed over", HERE, 60.0)
+        first.keep("handed over", HERE, 60.0)
+    other = Instance("10.0.0.2", 8000)
+    second.keep("handed over", other, 60.0)
+    ear.wait_for(HERE.address, other.address)
+    assert () not in ear.sets()[heard:]
+    for each in (discovery, first, second):
+        each.close()
+
+
 @pytest.fixture
 def silent():
     """A server that takes connections, and never says a word."""

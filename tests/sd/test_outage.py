@@ -71,13 +71,6 @@ def over_zookeeper(server, service):
     return zookeeper_service(service, hosts), lambda: ZookeeperRegistry(hosts)
 
 
-def with_(address: str):
-    def narrow(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
-        return (*instances, Instance.parse(address))
-
-    return narrow
-
-
 @pytest.mark.parametrize(("name", "over"), [("etcd", over_etcd), ("zookeeper", over_zookeeper)])
 def test_calls_go_on_while_the_registry_is_away_and_changes_arrive_after(
     name, over, request, monkeypatch
@@ -88,9 +81,7 @@ def test_calls_go_on_while_the_registry_is_away_and_changes_arrive_after(
     ear = Ear()
     discovery.listen(ear)
     instances = [Registered(registry(), "outage") for _ in range(2)]
-    # One more, whom no registration that is taken over takes out for a moment.
-    steady = Process()
-    service = http.service("outage", sd=discovery, narrow=with_(steady.address))
+    service = http.service("outage", sd=discovery)
     calling = None
     try:
         wait_until(lambda: ear.heard and len(ear.heard[-1].instances) == 2, 60)
@@ -100,7 +91,6 @@ def test_calls_go_on_while_the_registry_is_away_and_changes_arrive_after(
         wait_until(lambda: ear.heard[-1].failure, 60)
         until, done = time.monotonic() + SECONDS, calling.done
         wait_until(lambda: calling.done > done + CALLS and time.monotonic() > until, SECONDS + 60)
-        assert len(ear.heard[-1].instances) == 2
         print(f"{name}: {calling.done - done} calls while it was away", end=", ")
         server.start()
         back = time.monotonic()
@@ -118,4 +108,3 @@ def test_calls_go_on_while_the_registry_is_away_and_changes_arrive_after(
         for each in instances:
             each.close()
         service.close()
-        steady.kill()
