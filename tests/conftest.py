@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 from coverage import Coverage
 
+from falconkit.log.handler import Handler
+
 
 class _CoverageLock:
     """Is held over each fork, lest a thread's hold on it be inherited for ever by the child.
@@ -53,10 +55,11 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def logging_undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what ``falconkit.log.setup`` does to this process."""
+    """Undo what ``falconkit.log.setup`` does to this process, also what it did before."""
     root = logging.getLogger()
     level = root.level
-    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    others = [each for each in root.handlers if not isinstance(each, Handler)]
+    monkeypatch.setattr(root, "handlers", others)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)

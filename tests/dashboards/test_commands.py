@@ -8,6 +8,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from falconkit.__main__ import main
 
+# A command loads an app into this process, which may set logging up.
+pytestmark = pytest.mark.usefixtures("logging_undone")
+
 APP = "tests.dashboards.shop:serve()"
 
 
