@@ -20,6 +20,7 @@ import falconkit.retry
 import falconkit.sd
 import falconkit.shedding
 import falconkit.tracing
+from falconkit.tracing.batches import Batches
 from falconkit.transport.http.client import Client
 from falconkit.transport.http.client_pool import Pool
 
@@ -46,7 +47,7 @@ PUBLIC = {
 ROWS = re.findall(r"^\| `(\w+\([^`]*\))` \|", PAGE, re.MULTILINE)
 # What is no policy: what carries a result, is made by another, or is for a terminal.
 NO_POLICIES = {
-    *("Callee", "Carried", "Counter", "Distribution", "Gauge", "Histogram", "Instance"),
+    *("Baggage", "Callee", "Carried", "Counter", "Distribution", "Gauge", "Histogram", "Instance"),
     *("Priority", "RequestLine", "Snapshot", "State", "Window"),
     *("ConsoleFormatter", "LogfmtFormatter", "FileReporter", "LogReporter", "setup"),
     *("full_jitter", "call_stack", "try_stack"),  # told by retry() and client_stack()
@@ -54,11 +55,13 @@ NO_POLICIES = {
 
 
 def defaults(factory):
-    return {
+    found = {
         name: each.default
         for name, each in inspect.signature(factory).parameters.items()
         if each.default is not each.empty
     }
+    # The options of a reporter's queue have their defaults where the queue is.
+    return {**defaults(Batches), **found} if factory is falconkit.tracing.BatchReporter else found
 
 
 def shown(value):
