@@ -6,8 +6,9 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +17,8 @@ from falconkit.sd.stop import Stop
 
 _LARGEST = 32 << 20
 _LONGEST_LINE = 4 << 20
+_LONGEST = 30.0
+"""Seconds that a whole answer may take, beyond those until it begins: one that drips is lost."""
 
 
 class Answer(NamedTuple):
@@ -83,6 +86,7 @@ class Wire:
         self._timeout, self._tls = timeout, tls
         self._stop = Stop() if stop is None else stop
         self._connection: http.client.HTTPConnection | None = None
+        self._late = False
 
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0.0) -> Answer:
         """Ask, and return the whole answer, whatever its status.
@@ -96,12 +100,14 @@ class Wire:
         Raises:
             OSError: No answer came.
         """
-        with self._stop.waking(self.abort):
+        with self._stop.waking(self.abort), self._within(self._timeout + wait + _LONGEST):
             response = self._send(method, path, body, wait)
             try:
                 content = response.read(_LARGEST + 1)
             except (OSError, http.client.HTTPException) as error:
                 raise self._lost(error) from error
+            if self._late or (response.length and len(content) <= _LARGEST):
+                raise self._lost(OSError(f"the answer broke off after {len(content)} bytes"))
             if len(content) > _LARGEST:
                 raise self._lost(ValueError(f"over {_LARGEST} bytes"))
             return Answer(response.status, response.headers, content)
@@ -128,6 +134,23 @@ class Wire:
                     raise self._lost(ValueError("the answer ended" if not line else "over 4 MiB"))
                 yield line
 
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        # The socket's own time-out begins anew with each byte.
+        def end() -> None:
+            self._late = True
+            self.abort()
+
+        self._late = False
+        late = threading.Timer(seconds, end)
+        late.daemon = True
+        late.start()
+        try:
+            yield
+        finally:
+            late.cancel()
+            late.join()
+
     def abort(self) -> None:
         """Break whatever another thread waits for in this connection."""
         connection = self._connection
@@ -149,7 +172,7 @@ class Wire:
             except (OSError, http.client.HTTPException) as error:
                 failure = self._lost(error)
                 # A kept connection may have ended since; a time-out is no such end.
-                if not kept or isinstance(error, TimeoutError):
+                if not kept or self._late or isinstance(error, TimeoutError):
                     raise failure from error
         raise AssertionError("unreachable")
 
