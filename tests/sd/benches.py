@@ -181,6 +181,17 @@ class InConsulAgent(Registered):
     def __init__(self, server: ConsulAgent) -> None:
         super().__init__(server, ConsulRegistry(server.url, timeout=20.0))
 
+    def start(self) -> None:
+        # An agent that was killed may have kept a check and not that it was passed: it knows
+        # again by the next heartbeat, which is ours to send.
+        self.server.start()
+        for each in sorted(self.there):
+            wait_until(lambda: self._beat(Instance.parse(each)), 60.0)  # noqa: B023
+
+    def _beat(self, instance: Instance) -> bool:
+        self.registry.keep(self.service, instance, 60.0)
+        return True
+
     def make(self) -> Instancer:
         return consul_service(self.service, self.server.url, timeout=20.0)
 
