@@ -21,7 +21,7 @@ from benchmarks.measure import Spread, in_turn, micros, ratio
 from benchmarks.section import Found, Table
 from benchmarks.serving import Server, cores, gunicorn, redis_server, statsd_sink, wrk
 from falconkit.arena import Arena
-from falconkit.debug.vars import Vars
+from falconkit.debug import Door, Vars
 from falconkit.metrics import Metrics, expvar
 from falconkit.metrics.statsd import StatsD
 from falconkit.ratelimit import TokenBucket
@@ -266,7 +266,7 @@ def _of_series(count: int, folder: Path, port: int, quick: bool) -> list[Spread]
         jobs.labels(next(names)).add()
     kept = jobs.labels("queue-0")
     calls, rounds = (1000, 3) if quick else (5000, 15)
-    page = Vars(lambda: expvar(metrics), everybody=True)
+    page = Vars(lambda: expvar(metrics), Door("open"))
 
     def flush() -> None:
         for _ in range(count):

@@ -124,7 +124,7 @@ def test_idle_connections_are_bounded_and_calls_are_not():
     everybody = threading.Barrier(4)
 
     def together(peer, connection):
-        everybody.wait(5.0)
+        everybody.wait(60.0)
         connection.sendall(answer(200, b"1"))
 
     with Peer(*[together] * 4) as peer:
