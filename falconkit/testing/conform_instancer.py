@@ -70,11 +70,16 @@ class Ear:
 
     def wait_for(self, *wanted: str) -> None:
         """Wait until the last snapshot has just these addresses, and no failure."""
-        wait_until(
-            lambda: self.sets() and self.heard[-1].failure is None and self.sets()[-1] == wanted,
-            PATIENCE,
-            what=f"the set {wanted}; heard {self.heard[-3:]}",
-        )
+        try:
+            wait_until(
+                lambda: (
+                    self.sets() and self.heard[-1].failure is None and self.sets()[-1] == wanted
+                ),
+                PATIENCE,
+                what=f"the set {wanted}",
+            )
+        except AssertionError as late:
+            raise AssertionError(f"{late}; heard {self.heard[-3:]}") from None
 
 
 def addresses(snapshot: Snapshot) -> tuple[str, ...]:
