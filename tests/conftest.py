@@ -53,6 +53,24 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Leave no other test the handlers, loggers and hooks that this one has set up."""
+    root = logging.getLogger()
+    level, ours = root.level, [each for each in root.handlers if isinstance(each, Handler)]
+    loggers = [logging.getLogger(n) for n in ("falconkit", "gunicorn.error", "gunicorn.access")]
+    before = [(each.propagate, each.level, list(each.handlers)) for each in loggers]
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    yield
+    for each in [one for one in root.handlers if isinstance(one, Handler) and one not in ours]:
+        root.removeHandler(each)
+    root.setLevel(level)
+    for logger, (propagate, severity, handlers) in zip(loggers, before, strict=True):
+        logger.propagate, logger.handlers = propagate, handlers
+        logger.setLevel(severity)
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+
+
 @pytest.fixture
 def logging_undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what ``falconkit.log.setup`` does to this process, also what it did before."""
