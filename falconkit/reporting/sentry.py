@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 from typing import Any, Final
 
-from falconkit.errors import ConfigurationError
+from falconkit.extras import need
 from falconkit.reporting.report import Report
 
 _FLUSH: Final = 1.5
@@ -25,17 +24,13 @@ class SentryHook:
     """
 
     def __init__(self) -> None:
-        try:
-            self._sdk: Any = importlib.import_module("sentry_sdk")
-            utils: Any = importlib.import_module("sentry_sdk.utils")
-            logs: Any = importlib.import_module("sentry_sdk.integrations.logging")
-        except ImportError as error:
-            raise ConfigurationError(
-                "sentry_sdk is missing: pip install 'falconkit[sentry]'"
-            ) from error
-        self._event_of = utils.event_from_exception
+        self._sdk: Any = need(
+            "sentry", "sentry_sdk", "sentry_sdk.utils", "sentry_sdk.integrations.logging"
+        )
+        self._event_of = self._sdk.utils.event_from_exception
+        # Their errors come by way of the hook, and have an id.
         for name in _OURS:
-            logs.ignore_logger(name)  # their errors come by way of the hook, and have an id
+            self._sdk.integrations.logging.ignore_logger(name)
 
     def __call__(self, report: Report) -> None:
         """Send one."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from falconkit.errors import ConfigurationError
+from falconkit.extras import need
 from falconkit.sd.discovery import Discovery, Entries
-from falconkit.sd.extras import need
 from falconkit.sd.instance import Instance, Unusable, read
 from falconkit.sd.stop import Stop
 

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from falconkit.sd.extras import need
+from falconkit.extras import need
 
 kazoo = need("zookeeper", "kazoo.client", "kazoo.exceptions", "kazoo.handlers.threading")
 

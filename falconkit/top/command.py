@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from falconkit.errors import ConfigurationError
+from falconkit.extras import need
 from falconkit.top.ask import Ask
 
 _LARGEST_TOKEN: Final = 4096
@@ -97,8 +98,5 @@ def _seconds(text: str) -> float:
 
 
 def _needs_rich() -> Any:
-    try:
-        importlib.import_module("rich")
-    except ImportError as error:
-        raise ConfigurationError("rich is missing: pip install 'falconkit[top]'") from error
+    need("top", "rich")
     return importlib.import_module("falconkit.top.show")

@@ -1,4 +1,4 @@
-"""Packages that only one backend needs."""
+"""Packages that only one part needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from falconkit.errors import ConfigurationError
 
 
 def need(extra: str, package: str, *more: str) -> Any:
-    """Import a backend's package, and return its topmost module.
+    """Import the package of a part, and return its topmost module.
 
     >>> need("dns", "no_such_package")
     Traceback (most recent call last):
