@@ -91,8 +91,8 @@ GOALS = (
         "full stack under Granian / Go-kit's full stack",
         "{:.2f}",
         _least(0.7),
-        "Granian's way into Python: bare Falcon there has the ratio that stands beside it in the "
-        "table, and a request of ours in process is what is left to cut.",
+        "Granian's way into Python: bare Falcon, and an app that only answers, stand beside it in "
+        "the table with theirs. What is between the latter's and ours is a request in process.",
     ),
     Goal(
         "two workers / one worker on one limiter key",

@@ -71,6 +71,11 @@ def peers() -> list[Peer]:
     found += [
         Peer("full stack under Granian", granian(full), GOKIT),
         Peer("bare Falcon under Granian", granian(bare), GOKIT),
+        Peer(
+            "an app that only answers, under Granian",
+            granian("benchmarks.peers.nothing:app"),
+            GOKIT,
+        ),
     ]
     gokit = gokit_binary()
     if gokit is not None:

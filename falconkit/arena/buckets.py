@@ -50,7 +50,7 @@ class Buckets:
     (True, 1.0)
     """
 
-    __slots__ = ("_clock", "_degraded", "_hot", "_ledger", "_open")
+    __slots__ = ("_degraded", "_hot", "_ledger", "_now", "_open")
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Buckets:
         degraded: Callable[[str, str], None],
     ) -> None:
         self._open = open_cells
-        self._clock = clock
+        self._now = clock.monotonic
         self._degraded = degraded
         self.forget()
 
@@ -97,7 +97,7 @@ class Buckets:
         # is called, so the GIL stays: see lock.py.
         lock, tries, unlock, memory, place, digest, floats, at, most, epoch = entry
         need = cost * interval
-        now = self._clock.monotonic() - epoch
+        now = self._now() - epoch
         spins = 0
         for failed in tries:
             if failed:

@@ -117,21 +117,39 @@ class Handler(logging.Handler):
     def write_request(self, line: RequestLine, formatter: LineFormatter) -> None:
         """Format a request's line and write it."""
         target = self._target
-        self.write_line(formatter.request_line(line, target.limit if target else self.limit))
+        put = None if target is None else target.put
+        if target is None or put is None or self._unsaid:
+            self.write_line(formatter.request_line(line, self.limit))
+            return
+        text = formatter.request_line(line, target.limit)
+        # PERF: 0.2 us less than by `write_line`, and no thread waits for another's write. A line
+        # that goes whole needs no lock: the kernel lets no other write come between.
+        try:
+            sent = put(text)
+        except Exception:
+            sent = 0  # as told by the next try, under the lock
+        if sent != len(text):
+            self._write(text, sent)
 
     def write_line(self, line: bytes, /) -> None:
         """Write one finished line, newline included; never raises."""
-        lock: Any = self.lock
-        # PERF: 0.1 us less than `with`. The lock keeps a line that is written in two parts
-        # whole, and the descriptor open: another file may get its number.
-        lock.acquire()
-        try:
+        self._write(line, 0)
+
+    def close(self) -> None:
+        """Leave what was opened; a later line opens it again."""
+        with self.lock:  # type: ignore[union-attr]
+            self._target = None
+        super().close()
+
+    def _write(self, line: bytes, sent: int) -> None:
+        # Under the lock, which keeps a line that is written in two parts whole.
+        with self.lock:  # type: ignore[union-attr]
             try:
                 target = self._target or self._open()
-                written = target.write(line, self._patience, self._clock)
+                written = target.write(line, sent, self._patience, self._clock)
             except Exception:
                 # It is opened anew for the next line: stdout may be another by then.
-                self._close_target()
+                self._target = None
                 written = False
             if not written:
                 self._patience = 0.0
@@ -140,24 +158,11 @@ class Handler(logging.Handler):
             elif self._unsaid:
                 self._patience = self._wait
                 self._say_dropped()
-        finally:
-            lock.release()
-
-    def close(self) -> None:
-        """Close what was opened; a later line opens it again."""
-        with self.lock:  # type: ignore[union-attr]
-            self._close_target()
-        super().close()
 
     def _open(self) -> Target:
         stream = sys.stdout if self._stream is None else self._stream
         self._target = open_target(stream, *self._limits)
         return self._target
-
-    def _close_target(self) -> None:
-        target, self._target = self._target, None
-        if target is not None:
-            target.close()
 
     def _line(self, record: logging.LogRecord, limit: int) -> bytes:
         if isinstance(self.formatter, LineFormatter):
@@ -180,14 +185,14 @@ class Handler(logging.Handler):
         # In no request's context: the request that found room is not the one to blame.
         line = contextvars.Context().run(self._line, logging.makeLogRecord(told), self.limit)
         try:
-            said = self._target is not None and self._target.write(line, 0.0, self._clock)
+            said = self._target is not None and self._target.write(line, 0, 0.0, self._clock)
         except Exception:
             said = False
         if not said:
             self._unsaid += count
 
     def _begin_in_child(self) -> None:
-        self._close_target()
+        self._target = None
         self.dropped = self._unsaid = 0
         self._patience = self._wait
 

@@ -6,6 +6,8 @@ import contextlib
 import os
 import select
 import stat
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, Protocol
 
 from falconkit.clock import Clock
@@ -17,23 +19,29 @@ class Target(Protocol):
 
     Attributes:
         limit: A line has fewer bytes.
+        put: Writes a line at once, and returns how many bytes of it went; None
+            where, or while, room has to be asked for first.
     """
 
     limit: int
+    put: Callable[[bytes], int] | None
 
-    def write(self, line: bytes, wait: float, clock: Clock) -> bool:
-        """Write a line; False when there was no room for it in ``wait`` seconds.
+    def write(self, line: bytes, sent: int, wait: float, clock: Clock) -> bool:
+        """Write a line of which ``sent`` bytes went by ``put``.
+
+        Returns:
+            False when there was no room for it in ``wait`` seconds.
 
         Raises:
             OSError, ValueError: It is closed, full, or its reader has gone.
         """
 
-    def close(self) -> None:
-        """Close what was opened for it."""
-
 
 class Descriptor:
     """A file, a device, a pipe or a socket.
+
+    One that is owned is closed when nobody holds this any more, and not sooner: a thread
+    may be about to write to its number, which by then were another file's.
 
     Args:
         fd: Where to write.
@@ -42,28 +50,27 @@ class Descriptor:
         owned: True when ``fd`` is closed with this.
     """
 
-    __slots__ = ("_fd", "_owned", "_polls", "_torn", "limit")
+    __slots__ = ("_at_once", "_fd", "_owned", "_torn", "limit", "put")
 
     def __init__(self, fd: int, limit: int, *, polls: bool, owned: bool) -> None:
         self._fd = fd
-        self._polls = polls
         self._owned = owned
         self._torn = False
+        self._at_once: Callable[[bytes], int] | None = None if polls else partial(os.write, fd)
+        self.put: Callable[[bytes], int] | None = self._at_once
         self.limit = limit
 
-    def write(self, line: bytes, wait: float, clock: Clock) -> bool:
+    def write(self, line: bytes, sent: int, wait: float, clock: Clock) -> bool:
         """Write a line whole; the rest of a short write follows when there is room."""
-        if not self._polls and not self._torn:
-            try:
-                sent = os.write(self._fd, line)
-            except BlockingIOError:
-                sent = 0
-            if sent == len(line):
-                return True
-            return self._write_rest(line, sent, wait, clock)
-        return self._write_rest(b"\n" + line if self._torn else line, 0, wait, clock)
+        if self._torn:
+            line, sent = b"\n" + line, 0
+        elif self._at_once is not None and not sent:
+            with contextlib.suppress(BlockingIOError):
+                sent = self._at_once(line)
+        return sent == len(line) or self._write_rest(line, sent, wait, clock)
 
     def _write_rest(self, line: bytes, sent: int, wait: float, clock: Clock) -> bool:
+        self.put = None  # nobody else's line may come between
         room = select.poll()
         room.register(self._fd, select.POLLOUT)
         end = clock.monotonic() + wait
@@ -77,10 +84,11 @@ class Descriptor:
                 break
         # A line that was left half written is ended before the next one begins.
         self._torn = 0 < sent < len(line) or (self._torn and sent == 0)
+        if not self._torn:
+            self.put = self._at_once
         return sent == len(line)
 
-    def close(self) -> None:
-        """Close the descriptor if it was opened for this."""
+    def __del__(self) -> None:
         if self._owned:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
@@ -89,18 +97,17 @@ class Descriptor:
 class TextStream:
     """A stream without a descriptor: a StringIO, a test's captured output."""
 
+    put: Callable[[bytes], int] | None = None
+
     def __init__(self, stream: IO[str], limit: int) -> None:
         self._stream = stream
         self.limit = limit
 
-    def write(self, line: bytes, wait: float, clock: Clock) -> bool:
+    def write(self, line: bytes, sent: int, wait: float, clock: Clock) -> bool:
         """Write a line."""
         self._stream.write(line.decode())
         self._stream.flush()
         return True
-
-    def close(self) -> None:
-        """Do nothing: the stream is its owner's."""
 
 
 def open_target(stream: Any, pipe_limit: int = PIPE_LIMIT, limit: int = LIMIT) -> Target:

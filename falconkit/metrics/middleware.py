@@ -72,7 +72,8 @@ def measure(
         ok = count.labels(name, "ok")
         taken = seconds.labels(name)
         observe = taken.observe
-        flying = in_flight.labels(name)
+        flying = in_flight.labels(name).store
+        going_well = ok.store
         plain: set[type] = set()
 
         def record(error: BaseException) -> None:
@@ -92,7 +93,7 @@ def measure(
         def call(ctx: Context, request: Req) -> Res:
             # PERF: 0.6 us in all; 0.15 less than with calls of `add`. Each += on the
             # arena's floats is one step for threads, see falconkit.arena.series.
-            now_flying = flying.store.cells or _opened(flying.store)
+            now_flying = flying.cells or _opened(flying)
             now_flying[0] += 1.0
             started = now()
             try:
@@ -107,7 +108,7 @@ def measure(
                 if took >= slow:
                     remember(taken.key, took, ctx.span)
             if type(result) in plain:
-                well = ok.store.cells or _opened(ok.store)
+                well = going_well.cells or _opened(going_well)
                 well[0] += 1.0
             else:
                 judge(result)

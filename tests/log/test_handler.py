@@ -11,6 +11,7 @@ import os
 import pty
 import select
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -23,7 +24,7 @@ import pytest
 
 from falconkit.context import Context, current
 from falconkit.errors import ConfigurationError
-from falconkit.log import Handler, JsonFormatter
+from falconkit.log import Handler, JsonFormatter, RequestLine
 from falconkit.log import target as target_module
 from falconkit.log.handler import _call_weakly
 from falconkit.log.target import Descriptor, open_target
@@ -31,6 +32,7 @@ from falconkit.testing import ManualClock, wait_until
 from tests.log.hostile import Raises, parsed, record
 
 LINE = b'{"n":1}\n'
+FORMATTER = JsonFormatter()
 _open = os.open  # a test replaces it
 
 
@@ -346,7 +348,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_rest_of_a_short_write_follows(faked: Any, polls: bool) -> None:
     short = faked(3, 2, BlockingIOError, 1)
     target = Descriptor(99, 100, polls=polls, owned=False)
-    assert target.write(b"a line\n", 1.0, ManualClock())
+    assert target.write(b"a line\n", 0, 1.0, ManualClock())
     assert short.wrote == b"a line\n"
 
 
@@ -354,11 +356,11 @@ def test_the_rest_of_a_short_write_follows(faked: Any, polls: bool) -> None:
 def test_a_torn_line_is_ended_before_the_next(faked: Any, polls: bool) -> None:
     short = faked(3, room=[True, False] if polls else [False])
     target = Descriptor(99, 100, polls=polls, owned=False)
-    assert not target.write(b"a line\n", 1.0, ManualClock())
+    assert not target.write(b"a line\n", 0, 1.0, ManualClock())
     Room.answers = [False]
-    assert not target.write(b"lost\n", 1.0, ManualClock())
-    assert target.write(b"next\n", 1.0, ManualClock())
-    assert target.write(b"last\n", 1.0, ManualClock())
+    assert not target.write(b"lost\n", 0, 1.0, ManualClock())
+    assert target.write(b"next\n", 0, 1.0, ManualClock())
+    assert target.write(b"last\n", 0, 1.0, ManualClock())
     assert short.wrote == b"a l\nnext\nlast\n"
 
 
@@ -371,7 +373,7 @@ def test_room_that_is_never_there_is_given_up(faked: Any) -> None:
 
     faked()
     target_module.os.write = busy  # undone by the fixture
-    assert not Descriptor(99, 100, polls=False, owned=False).write(LINE, 0.05, clock)
+    assert not Descriptor(99, 100, polls=False, owned=False).write(LINE, 0, 0.05, clock)
 
 
 def test_a_terminal_and_a_socket_are_asked_for_room(handlers: Any) -> None:
@@ -389,6 +391,111 @@ def test_a_terminal_and_a_socket_are_asked_for_room(handlers: Any) -> None:
         while not handler.dropped:
             handler.write_line(b"x" * 500 + b"\n")
         assert left.getblocking()
+
+
+# --- a request's line, which is written at once and without the lock
+
+
+def one(number: int = 1) -> RequestLine:
+    return RequestLine("", "info", "POST", "/add", number, number, None, "r-1")
+
+
+def test_no_request_waits_for_another_s_write(handlers: Any, pipe: Pipe) -> None:
+    handler = handlers(pipe.stream)
+    handler.write_line(LINE)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with handler.lock:
+            held.set()
+            done.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    try:
+        handler.write_request(one(), FORMATTER)
+        assert pipe.read().splitlines()[1] == FORMATTER.request_line(one())[:-1]
+    finally:
+        done.set()
+        holder.join()
+
+
+def test_a_request_s_line_that_finds_no_room_is_told(way: str, handlers: Any, pipe: Pipe) -> None:
+    handler = handlers(pipe.stream)
+    handler.write_request(one(), FORMATTER)
+    pipe.fill()
+    for number in range(3):
+        handler.write_request(one(number), FORMATTER)
+    assert handler.dropped == 3
+    assert pipe.read().startswith(FORMATTER.request_line(one()) + b"..")
+    handler.write_request(one(4), FORMATTER)
+    first, told = pipe.read().splitlines(keepends=True)
+    assert first == FORMATTER.request_line(one(4))
+    assert parsed(told, 4_096)["dropped"] == 3
+    handler.write_request(one(5), FORMATTER)
+    assert pipe.read() == FORMATTER.request_line(one(5))
+    assert handler.dropped == 3
+
+
+def test_the_rest_of_a_request_s_line_follows(faked: Any, handlers: Any, tmp_path: Path) -> None:
+    text = FORMATTER.request_line(one())
+    with (tmp_path / "log").open("w") as stream:
+        handler = handlers(stream)
+        short = faked()
+        handler.write_request(one(), FORMATTER)  # opens it
+        short.takes = [3, 2, BlockingIOError]
+        handler.write_request(one(), FORMATTER)
+        assert short.wrote == text * 2
+        short.takes, Room.answers = [3], [False]
+        handler.write_request(one(), FORMATTER)  # torn: there was no room for the rest
+        handler.write_request(one(), FORMATTER)
+        ended = short.wrote.removeprefix(text * 2).splitlines(keepends=True)
+    assert ended[:2] == [text[:3] + b"\n", text]
+    assert parsed(ended[2], 10_000)["dropped"] == handler.dropped == 1
+
+
+def test_what_fails_is_told_for_a_request_s_line_too(handlers: Any, pipe: Pipe) -> None:
+    handler = handlers(pipe.stream)
+    handler.write_request(one(), FORMATTER)
+    pipe.close_reader()
+    handler.write_request(one(), FORMATTER)
+    assert handler.dropped == 1
+
+
+def test_a_number_is_not_given_to_another_file_while_somebody_may_write_to_it(pipe: Pipe) -> None:
+    target = open_target(pipe.stream)
+    assert isinstance(target, Descriptor)
+    put = target.put
+    assert put is not None
+    number = put.args[0]  # type: ignore[attr-defined]
+    assert number != pipe.stream.fileno()
+    assert stat.S_ISFIFO(os.fstat(number).st_mode)
+    del target
+    with pytest.raises(OSError):
+        os.fstat(number)
+
+
+def test_threads_whose_reader_comes_and_goes_tear_no_line(handlers: Any, pipe: Pipe) -> None:
+    handler = handlers(pipe.stream, wait=0.0)
+    got: list[bytes] = []
+
+    def write() -> None:
+        for number in range(200):
+            handler.write_request(one(number), FORMATTER)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        got.append(pipe.read())
+    got.append(pipe.read())
+    handler.write_request(one(), FORMATTER)  # tells what is not yet told
+    got.append(pipe.read())
+    told = [json.loads(line) for line in b"".join(got).splitlines()]
+    written = sum("request" in each for each in told)
+    assert written + handler.dropped == 801
+    assert sum(each.get("dropped", 0) for each in told) == handler.dropped
 
 
 # --- streams without a descriptor, other people's formatters, forks

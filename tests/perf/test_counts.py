@@ -23,11 +23,11 @@ OLDER = sys.version_info[:2] == (3, 11)
 # is written in a few steps more. `int(x)`, the call of a type, is none of these calls, and
 # `floor(x)` is one, though it is quicker by far.
 BOUNDS = {
-    "a request": (95, 1450),
-    "log": (26, 415),
+    "a request": (91, 1410),
+    "log": (23, 370),
     "measure": (12, 234),
     "limit": (14, 295),
-    "log, measure and limit": (42, 785),
+    "log, measure and limit": (39, 730),
     "a context and its endpoint": (5, 80),
     "a decision": (6, 173),
     "a line's text": (4, 63),
