@@ -76,7 +76,7 @@ def main(quick: bool) -> Found:
 
 def _requests(found: Found, rounds: int, calls: int) -> None:
     from benchmarks import apps
-    from benchmarks.peers import naive
+    from benchmarks.peers import naive, traced
 
     here, there = socket.socketpair()
     peers = {
@@ -97,6 +97,9 @@ def _requests(found: Found, rounds: int, calls: int) -> None:
     table = Table("A request, in process", ["app", "µs a request", "× bare"])
     for name, values in seen.items():
         table.rows.append([name, Spread.of(values).text(1), ratio(values, bare).text(2)])
+    # When the others are done: its thread reports spans while others are measured.
+    _traced(table, calling(apps.bare), calling(traced.app), rounds, calls)
+    traced.app.close()
     table.notes.append("The environ's copy and the body's stream, 0.2-0.3 µs, are in every row.")
     found.tables.append(table)
     found.facts |= {
@@ -104,6 +107,17 @@ def _requests(found: Found, rounds: int, calls: int) -> None:
         "in process, watched": ratio(watched, bare).median,
         "in process by hand": ratio(by_hand, bare).median,
     }
+
+
+def _traced(
+    table: Table, bare: Callable[[], None], traced: Callable[[], None], rounds: int, calls: int
+) -> None:
+    figures = {"bare": micros(bare, calls), "traced": micros(traced, calls)}
+    in_turn(figures, 2)
+    seen = in_turn(figures, rounds)
+    of_bare = ratio(seen["traced"], seen["bare"])
+    name = "full stack, every call traced"
+    table.rows.append([name, Spread.of(seen["traced"]).text(1), of_bare.text(2)])
 
 
 def _layers(found: Found, rounds: int, calls: int) -> None:
