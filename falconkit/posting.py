@@ -106,6 +106,11 @@ def timed_session() -> requests.Session | None:
             super().init_poolmanager(*args, **options)
             self.poolmanager.pool_classes_by_scheme = _POOLS
 
+        def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+            manager = super().proxy_manager_for(*args, **options)
+            manager.pool_classes_by_scheme = _POOLS
+            return manager
+
     session = requests.Session()
     for scheme in _POOLS:
         session.mount(f"{scheme}://", Adapter())

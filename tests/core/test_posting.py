@@ -65,13 +65,13 @@ def test_one_who_is_away_is_an_oserror():
         post(peer.url).send(b"2")
 
 
-def test_a_session_gives_up_an_answer_that_drips(clock):
-    with (
-        Peer(endless(b"x", FLOOD, clock)) as peer,
-        timed_session() as session,
-        pytest.raises(OSError, match="timed out"),
-    ):
-        session.post(peer.url, b"1", timeout=60.0)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_session_gives_up_an_answer_that_drips(proxied, clock):
+    with Peer(endless(b"x", FLOOD, clock)) as peer, timed_session() as session:
+        where = "http://collector.invalid" if proxied else peer.url
+        proxies = {"http": peer.url} if proxied else {}
+        with pytest.raises(OSError, match="timed out"):
+            session.post(where, b"1", timeout=60.0, proxies=proxies)
 
 
 def test_a_session_that_brings_credentials_is_left_to_opentelemetry(monkeypatch):
