@@ -23,6 +23,7 @@ class Connection(http.client.HTTPConnection):
     Attributes:
         until: When the next answer has to be there, in the system's monotonic seconds.
         timed: What the last answer is read from.
+        was_cut: Whether it is of no more use, as somebody wanted.
 
     Args:
         host: A name or an address.
@@ -40,7 +41,7 @@ class Connection(http.client.HTTPConnection):
         self._limit, self._tls = timeout, tls
         if tls is not None:
             self.default_port = http.client.HTTPS_PORT
-        self._cut = False
+        self.was_cut = False
         self.until = 0.0
 
     def response_class(self, sock: socket.socket, **options: Any) -> Any:  # type: ignore[override]
@@ -79,7 +80,7 @@ class Connection(http.client.HTTPConnection):
                 break
             except OSError:
                 self.close()
-                if not found or self._cut:
+                if not found or self.was_cut:
                     raise
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
@@ -92,7 +93,7 @@ class Connection(http.client.HTTPConnection):
 
     def cut(self) -> None:
         """Break whatever another thread waits for in it, for good."""
-        self._cut = True
+        self.was_cut = True
         if self.sock is not None:
             with suppress(OSError):
                 # Not SSLSocket's own, which takes the TLS away from under whoever reads.
@@ -105,7 +106,7 @@ class Connection(http.client.HTTPConnection):
         self._go_on(self._limit)
 
     def _go_on(self, seconds: float) -> None:
-        if self._cut:
+        if self.was_cut:
             raise ConnectionAbortedError("it was told to stop")
         if seconds <= 0:
             raise TimeoutError("timed out")

@@ -119,6 +119,10 @@ class ConsulRegistry:
         if answer.status != 404:  # it is gone already
             _done(answer)
 
+    def abort(self) -> None:
+        """See `Breakable.abort`."""
+        self._wire.abort()
+
     def close(self) -> None:
         """See `Registry.close`."""
         self._wire.close()

@@ -126,6 +126,10 @@ class EtcdRegistry:
         if lease is not None:
             self._ask("/v3/lease/revoke", {"ID": lease})
 
+    def abort(self) -> None:
+        """See `Breakable.abort`."""
+        self._wire.abort()
+
     def close(self) -> None:
         """See `Registry.close`."""
         self._leases.clear()

@@ -169,7 +169,7 @@ class Wire:
             return self._try(method, path, body, wait, until)
         except (OSError, http.client.HTTPException) as error:
             # A kept connection may have ended since; a time-out is no such end.
-            if kept is None or self._stop or isinstance(error, TimeoutError):
+            if kept is None or kept.was_cut or isinstance(error, TimeoutError):
                 raise
             self._lost(error)
         return self._try(method, path, body, wait, until)
