@@ -35,6 +35,7 @@ from falconkit.sd import (
     Weighted,
 )
 from falconkit.sd.instancer import Listener
+from falconkit.sd.member import Factory
 from falconkit.transport.http.client import Client
 
 MANY = tuple(Instance(f"10.0.{n // 250}.{n % 250 + 1}", 80) for n in range(1000))
@@ -102,19 +103,35 @@ def picks(rounds: int) -> None:
     print(f"| Sticky, a new key | | {spent['Sticky, a new key 1000']:.0f} | |\n")
 
 
-def evenness(threads: int = 32, calls: int = 5000) -> None:
-    """Tell how far the picks of many threads are apart."""
-    print(f"| {threads} threads, {threads * calls} calls over 8 | most and least off the mean |")
-    print("|---|---|")
-    for policy in (RoundRobin(), PeakEwma(), Weighted(), Random()):
-        balancer = Balancer(Endpointer(Static(*MANY[:8]), answering), policy)
-        told: Counter[str] = Counter()
-        for each in _together(balancer, threads, calls):
-            told.update(each)
-        mean = threads * calls / 8
-        off = [each / mean - 1 for each in (max(told.values()), min(told.values()))]
-        print(f"| {policy!r} | {off[0]:+.2%} {off[1]:+.2%} |")
+def evenness() -> None:
+    """Tell how far the calls of many threads are apart, of instances that are equals."""
+    policies = (RoundRobin(), PeakEwma(), LeastInFlight(2), Weighted(), Random())
+    print("| calls over 8 equals, most and least off the mean | no time each | 1 ms each |")
+    print("|---|---|---|")
+    for policy in policies:
+        busy = _off(policy, answering, threads=32, calls=5000)
+        print(f"| {policy!r} | {busy} | {_off(policy, waiting, threads=4, calls=2000)} |")
     print()
+
+
+def waiting(instance: Instance) -> Callable[[Context, object], str]:
+    """Return an endpoint that answers after a millisecond, in which other threads run."""
+
+    def wait(ctx: Context, request: object) -> str:
+        time.sleep(0.001)
+        return instance.host
+
+    return wait
+
+
+def _off(policy: Policy, factory: Factory, *, threads: int, calls: int) -> str:
+    balancer = Balancer(Endpointer(Static(*MANY[:8]), factory), policy)
+    told: Counter[str] = Counter()
+    for each in _together(balancer, threads, calls):
+        told.update(each)
+    mean = threads * calls / 8
+    most, least = (each / mean - 1 for each in (max(told.values()), min(told.values())))
+    return f"{threads} threads: {most:+.1%} {least:+.1%}"
 
 
 def _together(balancer: Balancer, threads: int, calls: int) -> list[Counter[str]]:

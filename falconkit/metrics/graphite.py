@@ -13,6 +13,7 @@ from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.paths import NameOf, Paths, dotted
 from falconkit.metrics.sample import Kind, Labels, Sample
+from falconkit.timed import Timed
 
 Protocol = Literal["plaintext", "pickle"]
 
@@ -121,12 +122,12 @@ class Graphite:
         points = [(self._prefix + path, n) for path, n in self._paths.points(samples, lately)]
         try:
             with socket.create_connection((self._host, self._port), _PATIENCE) as connection:
-                for chunk in self._pack(points, at):
-                    connection.sendall(chunk)
+                connection.sendall(b"".join(self._pack(points, at)))
                 # Carbon closes its end when it has read all that there was.
                 connection.shutdown(socket.SHUT_WR)
-                while connection.recv(4096):
-                    pass
+                with Timed(connection) as rest:
+                    while rest.read(4096):
+                        pass
         except (OSError, UnicodeError) as ex:
             raise UpstreamUnavailable(
                 f"carbon at {self._host!r}, port {self._port}: {ex}", upstream=self.name

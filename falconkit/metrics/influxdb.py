@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import base64
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +10,13 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-import urllib3
-
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.paths import QUANTILES
 from falconkit.metrics.sample import Kind, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
+from falconkit.posting import Posting
 
 _PATIENCE: Final = 2.0
 _ROOM: Final = 1 << 16
@@ -99,19 +98,19 @@ class InfluxDB:
             f"{url.rstrip('/')}{path}?{urlencode(where | {'precision': 'ms'})}" if url else ""
         )
         # A connection each time, and so a look-up: a kept one stays where a name has led once.
-        self._headers = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+        sent = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
         if token:
-            self._headers["Authorization"] = f"Token {token}"
+            sent["Authorization"] = f"Token {token}"
         elif user:
-            self._headers |= urllib3.make_headers(basic_auth=f"{user}:{password}")
+            pair = base64.b64encode(f"{user}:{password}".encode())
+            sent["Authorization"] = f"Basic {pair.decode()}"
+        self._posting = Posting(self._url, sent, timeout=_PATIENCE)
         self._tags = Tags(
             {"host": socket.gethostname()} if tags is None else tags, room=_ROOM, unfit=_UNFIT
         )
         self.interval = interval
         self._prefix, self._clock = prefix, clock
         self._series = lru_cache(maxsize=65536)(self._series_of)
-        self._pool: urllib3.PoolManager | None = None
-        self._pid = 0
 
     def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
         """Refuse a metric with a label that is a constant tag, or is InfluxDB's own.
@@ -135,33 +134,18 @@ class InfluxDB:
         lines = "".join(self._lines(samples, lately))
         if not self._url or not lines:
             return
-        if self._pool is None or self._pid != os.getpid():
-            # A connection that was open at the fork is the parent's.
-            self._pool, self._pid = urllib3.PoolManager(1, maxsize=1), os.getpid()
         try:
             # Points of the same instant overwrite themselves, so it can be sent again.
-            answer = self._pool.request(
-                "POST",
-                self._url,
-                body=lines.encode(),
-                headers=self._headers,
-                timeout=_PATIENCE,
-                retries=False,
-                redirect=False,
-            )
-        except urllib3.exceptions.HTTPError as ex:
+            status, said = self._posting.send(lines.encode())
+        except OSError as ex:
             raise UpstreamUnavailable(f"InfluxDB: {ex}", upstream=self.name) from ex
-        if answer.status >= 300:
-            said = answer.data[:300].decode(errors="replace").strip()
-            raise UpstreamUnavailable(
-                f"InfluxDB answers {answer.status}: {said}", upstream=self.name
-            )
+        if status >= 300:
+            words = said[:300].decode(errors="replace").strip()
+            raise UpstreamUnavailable(f"InfluxDB answers {status}: {words}", upstream=self.name)
 
     def close(self) -> None:
         """Close the connection."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.clear()
+        self._posting.close()
 
     def _lines(self, samples: Sequence[Sample], lately: Sequence[Sample]) -> Iterator[str]:
         at = int(self._clock.time() * 1000)

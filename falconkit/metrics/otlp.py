@@ -14,6 +14,7 @@ from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.distribution import Distribution, value_of
 from falconkit.metrics.sample import Sample
+from falconkit.posting import timed_session
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -100,7 +101,7 @@ class OTLPMetrics:
 
         if self._exporter is None or self._pid != os.getpid():
             # A connection that was open at the fork is the parent's.
-            self._exporter, self._pid = self._make(), os.getpid()
+            self._exporter, self._pid = self._make(session=timed_session()), os.getpid()
         try:
             result = self._exporter.export(self.data(samples))
         except OSError as ex:  # what older exporters let through of a collector that is away

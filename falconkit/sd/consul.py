@@ -102,7 +102,7 @@ class ConsulRegistry:
     def __init__(self, url: str = URL, *, token: str = "", timeout: float = 2.0) -> None:
         headers = {"X-Consul-Token": token} if token else {}
         self._url = url
-        self._wire = Wire(url, headers=headers, timeout=timeout)
+        self._wire = Wire(url, headers=headers, timeout=timeout, patience=0.0)
 
     def keep(self, service: str, instance: Instance, ttl: float) -> None:
         """See `Registry.keep`."""
@@ -118,6 +118,10 @@ class ConsulRegistry:
         answer = self._wire.ask("PUT", f"/v1/agent/service/deregister/{id}")
         if answer.status != 404:  # it is gone already
             _done(answer)
+
+    def abort(self) -> None:
+        """See `Breakable.abort`."""
+        self._wire.abort()
 
     def close(self) -> None:
         """See `Registry.close`."""

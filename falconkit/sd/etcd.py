@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from falconkit.errors import ConfigurationError
@@ -100,7 +101,7 @@ class EtcdRegistry:
     ) -> None:
         _folder(prefix, "x")
         self._prefix = prefix
-        self._wire = Wire(url, headers=headers, timeout=timeout)
+        self._wire = Wire(url, headers=headers, timeout=timeout, patience=0.0)
         self._leases: dict[str, str] = {}
 
     def keep(self, service: str, instance: Instance, ttl: float) -> None:
@@ -124,6 +125,10 @@ class EtcdRegistry:
         lease = self._leases.pop(key, None)
         if lease is not None:
             self._ask("/v3/lease/revoke", {"ID": lease})
+
+    def abort(self) -> None:
+        """See `Breakable.abort`."""
+        self._wire.abort()
 
     def close(self) -> None:
         """See `Registry.close`."""
@@ -153,16 +158,17 @@ def _read(wire: Wire, folder: str) -> tuple[dict[str, bytes], int]:
 def _watch(wire: Wire, folder: str, revision: int) -> Iterator[list[Any]]:
     """Yield changes until all is to be read anew."""
     ask = {"create_request": {**_range(folder), "start_revision": str(revision)}}
-    for line in wire.lines("POST", "/v3/watch", ask, wait=_LOOK_AGAIN):
-        message = _mapping(json.loads(line))
-        result = message.get("result", {})
-        if result.get("canceled") or message.get("error", {}).get("grpc_code") == _COMPACTED:
-            wire.close()
-            return
-        if "error" in message:
-            raise OSError(f"etcd ended the watch: {message['error']}")
-        if result.get("events"):
-            yield result["events"]
+    with closing(wire.lines("POST", "/v3/watch", ask, wait=_LOOK_AGAIN)) as lines:
+        for line in lines:
+            message = _mapping(json.loads(line))
+            result = message.get("result", {})
+            code = message.get("error", {}).get("grpc_code")
+            if result.get("canceled") or code == _COMPACTED:
+                return
+            if "error" in message:
+                raise OSError(f"etcd ended the watch: {message['error']}")
+            if result.get("events"):
+                yield result["events"]
 
 
 def _apply(kept: dict[str, bytes], event: Any) -> None:

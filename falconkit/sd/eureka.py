@@ -92,7 +92,7 @@ class EurekaRegistry:
     """
 
     def __init__(self, url: str | Sequence[str] = URL, *, timeout: float = 2.0) -> None:
-        self._wire = Wire(url, timeout=timeout)
+        self._wire = Wire(url, timeout=timeout, patience=0.0)
 
     def keep(self, service: str, instance: Instance, ttl: float) -> None:
         """See `Registry.keep`."""
@@ -107,6 +107,10 @@ class EurekaRegistry:
         answer = self._wire.ask("DELETE", _path(service, instance))
         if answer.status != 404:  # it is gone already
             _done(answer)
+
+    def abort(self) -> None:
+        """See `Breakable.abort`."""
+        self._wire.abort()
 
     def close(self) -> None:
         """See `Registry.close`."""

@@ -7,8 +7,8 @@ import logging
 import os
 import random
 import threading
-from contextlib import suppress
-from typing import Protocol
+from contextlib import nullcontext, suppress
+from typing import Protocol, runtime_checkable
 
 from falconkit.errors import ConfigurationError
 from falconkit.events import Deregistered, Events, Registered, RegistrationFailed
@@ -49,6 +49,17 @@ class Registry(Protocol):
 
     def close(self) -> None:
         """Close what is open. The next use opens it again."""
+
+
+@runtime_checkable
+class Breakable(Protocol):
+    """A `Registry` whose waits can be broken off, so that a process need not wait for them to end.
+
+    One that has none of this is waited for, 5 s at most.
+    """
+
+    def abort(self) -> None:
+        """Break what another thread waits for in `Registry.keep`, which then raises."""
 
 
 class Registrar:
@@ -140,6 +151,12 @@ class Registrar:
 
     def beat(self, stop: Stop) -> None:
         """Renew until told to stop."""
+        registry = self._registry
+        breaking = stop.waking(registry.abort) if isinstance(registry, Breakable) else nullcontext()
+        with breaking:
+            self._beat(stop)
+
+    def _beat(self, stop: Stop) -> None:
         registered, failing = False, False
         while not stop:
             joined = True

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import ssl
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from falconkit.clock import system_clock
 from falconkit.errors import ConfigurationError
+from falconkit.sd.connection import Connection
 from falconkit.sd.stop import Stop
+from falconkit.timed import Timed
 
 _LARGEST = 32 << 20
 _LONGEST_LINE = 4 << 20
-_LONGEST = 30.0
-"""Seconds that a whole answer may take, beyond those until it begins: one that drips is lost."""
 
 
 class Answer(NamedTuple):
@@ -61,6 +60,8 @@ class Wire:
         urls: The registry's URL, or those of its servers.
         headers: Sent with every question.
         timeout: Seconds to connect, and for each wait for an answer's bytes.
+        patience: Seconds that a whole answer may take beyond the timeout, connecting
+            included: of a large set over a slow net. One that drips is lost then.
         tls: TLS settings; the system's certificates when None.
         stop: Breaks whatever is waited for when it is set.
 
@@ -74,6 +75,7 @@ class Wire:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 2.0,
+        patience: float = 30.0,
         tls: ssl.SSLContext | None = None,
         stop: Stop | None = None,
     ) -> None:
@@ -83,10 +85,9 @@ class Wire:
                 f"give a registry's URL, and a timeout of over 0 to 600 s: {urls!r}, {timeout!r}"
             )
         self._headers = {"Accept": "application/json", **(headers or {})}
-        self._timeout, self._tls = timeout, tls
+        self._timeout, self._patience, self._tls = timeout, patience, tls
         self._stop = Stop() if stop is None else stop
-        self._connection: http.client.HTTPConnection | None = None
-        self._late = False
+        self._connection: Connection | None = None
 
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0.0) -> Answer:
         """Ask, and return the whole answer, whatever its status.
@@ -100,64 +101,59 @@ class Wire:
         Raises:
             OSError: No answer came.
         """
-        with self._stop.waking(self.abort), self._within(self._timeout + wait + _LONGEST):
-            response = self._send(method, path, body, wait)
-            try:
+        until = system_clock.monotonic() + self._timeout + wait + self._patience
+        with self._stop.waking(self.abort), self._losing():
+            response, _ = self._send(method, path, body, wait, until)
+            with response:
                 content = response.read(_LARGEST + 1)
-            except (OSError, http.client.HTTPException) as error:
-                raise self._lost(error) from error
-            if self._late or (response.length and len(content) <= _LARGEST):
-                raise self._lost(OSError(f"the answer broke off after {len(content)} bytes"))
-            if len(content) > _LARGEST:
-                raise self._lost(ValueError(f"over {_LARGEST} bytes"))
+                if len(content) > _LARGEST:
+                    raise OSError(f"over {_LARGEST} bytes")
+                if response.length:
+                    raise OSError(f"the answer broke off after {len(content)} bytes")
             return Answer(response.status, response.headers, content)
 
-    def lines(self, method: str, path: str, body: object, *, wait: float) -> Iterator[bytes]:
+    def lines(
+        self, method: str, path: str, body: object, *, wait: float
+    ) -> Generator[bytes, None, None]:
         """Ask, and yield the answer's lines as they come, until ``wait`` seconds bring none.
 
         Raises:
-            OSError: The answer is an error, or has ended.
+            OSError: The answer is an error, or has ended; or a line has not, in its time or
+                within 4 MiB.
         """
-        with self._stop.waking(self.abort):
-            response = self._send(method, path, body, wait)
-            if response.status >= 300:
-                raise self._lost(OSError(f"{response.status} {response.read(200)!r}"))
-            while not self._stop:
-                try:
-                    line = response.readline(_LONGEST_LINE + 1)
-                except TimeoutError:
-                    self.close()
-                    return
-                except (OSError, http.client.HTTPException) as error:
-                    raise self._lost(error) from error
-                if not line or len(line) > _LONGEST_LINE:
-                    raise self._lost(ValueError("the answer ended" if not line else "over 4 MiB"))
-                yield line
+        patience = self._timeout + wait
+        with self._stop.waking(self.abort), self._losing():
+            until = system_clock.monotonic() + patience
+            response, connection = self._send(method, path, body, wait, until)
+            try:
+                with response:
+                    yield from self._lines(response, connection.timed, patience)
+            finally:
+                self.close()  # what is left of it is on its way, or never comes
 
-    @contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        # The socket's own time-out begins anew with each byte.
-        def end() -> None:
-            self._late = True
-            self.abort()
-
-        self._late = False
-        late = threading.Timer(seconds, end)
-        late.daemon = True
-        late.start()
-        try:
-            yield
-        finally:
-            late.cancel()
-            late.join()
+    def _lines(
+        self, response: http.client.HTTPResponse, timed: Timed, patience: float
+    ) -> Iterator[bytes]:
+        if response.status >= 300:
+            raise OSError(f"{response.status} {response.read(200)!r}")
+        while not self._stop:
+            # Each line has its time, which bytes of it do not lengthen.
+            timed.until, timed.came = system_clock.monotonic() + patience, -1
+            try:
+                line = response.readline(_LONGEST_LINE + 1)
+            except TimeoutError:
+                if timed.came > 0:
+                    raise
+                return
+            if not line or len(line) > _LONGEST_LINE:
+                raise OSError("over 4 MiB without a line's end" if line else "the answer ended")
+            yield line
 
     def abort(self) -> None:
         """Break whatever another thread waits for in this connection."""
         connection = self._connection
-        sock = None if connection is None else connection.sock
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        if connection is not None:
+            connection.cut()
 
     def close(self) -> None:
         """Close the connection; the next question opens another."""
@@ -165,25 +161,30 @@ class Wire:
         if connection is not None:
             connection.close()
 
-    def _send(self, method: str, path: str, body: object, wait: float) -> http.client.HTTPResponse:
-        for kept in (self._connection is not None, False):
-            try:
-                return self._try(method, path, body, wait)
-            except (OSError, http.client.HTTPException) as error:
-                failure = self._lost(error)
-                # A kept connection may have ended since; a time-out is no such end.
-                if not kept or self._late or isinstance(error, TimeoutError):
-                    raise failure from error
-        raise AssertionError("unreachable")
+    def _send(
+        self, method: str, path: str, body: object, wait: float, until: float
+    ) -> tuple[http.client.HTTPResponse, Connection]:
+        kept = self._connection
+        try:
+            return self._try(method, path, body, wait, until)
+        except (OSError, http.client.HTTPException) as error:
+            # A kept connection may have ended since; a time-out is no such end.
+            if kept is None or kept.was_cut or isinstance(error, TimeoutError):
+                raise
+            self._lost(error)
+        return self._try(method, path, body, wait, until)
 
-    def _try(self, method: str, path: str, body: object, wait: float) -> http.client.HTTPResponse:
+    def _try(
+        self, method: str, path: str, body: object, wait: float, until: float
+    ) -> tuple[http.client.HTTPResponse, Connection]:
         server = self._servers[0]
-        if self._connection is None:
-            self._connection = self._open(server)
-            self._connection.connect()
-            if self._stop:
-                raise OSError("it was told to stop")
         connection = self._connection
+        if connection is None:
+            connection = self._connection = self._open(server)
+            if self._stop:  # set before there was anything to break
+                raise OSError("it was told to stop")
+            connection.connect()
+        connection.until = until
         connection.sock.settimeout(self._timeout + wait)
         headers = dict(self._headers)
         raw = None
@@ -191,14 +192,22 @@ class Wire:
             headers["Content-Type"] = "application/json"
             raw = json.dumps(body).encode()
         connection.request(method, server.path.rstrip("/") + path, raw, headers)
-        return connection.getresponse()
+        return connection.getresponse(), connection
 
-    def _open(self, server: SplitResult) -> http.client.HTTPConnection:
+    def _open(self, server: SplitResult) -> Connection:
         host = str(server.hostname)
         if server.scheme == "http":
-            return http.client.HTTPConnection(host, server.port, timeout=self._timeout)
-        tls = self._tls or ssl.create_default_context()
-        return http.client.HTTPSConnection(host, server.port, timeout=self._timeout, context=tls)
+            return Connection(host, server.port or 80, timeout=self._timeout)
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return Connection(host, server.port or 443, timeout=self._timeout, tls=self._tls)
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> OSError:
         self.close()

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from falconkit.errors import ConfigurationError
+from falconkit.posting import timed_session
 from falconkit.tracing.batch_reporter import BatchReporter
 from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.recording import Recording
@@ -60,7 +61,7 @@ class OTLPReporter(BatchReporter):
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         if self._exporter is None:
-            self._exporter = self._make()
+            self._exporter = self._make(session=timed_session())
         resource = Resource({"service.name": self.service})
         try:
             result = self._exporter.export([readable(span, resource) for span in spans])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Unpack
 from urllib.parse import urlsplit
 
 import msgspec
-import urllib3
 
 from falconkit.errors import ConfigurationError
+from falconkit.posting import Posting
 from falconkit.tracing.batch_reporter import BatchReporter
 from falconkit.tracing.batches import NotDelivered, QueueOptions
 from falconkit.tracing.recording import Recording
@@ -33,7 +32,7 @@ class ZipkinReporter(BatchReporter):
     Args:
         url: Where Zipkin is; a path in it goes before the API's own.
         headers: Sent with each batch, as for ``Authorization``.
-        timeout: Seconds to connect, and to wait for each next part of the answer.
+        timeout: Seconds to connect, and those until the answer is there, whole.
         **queue: See `QueueOptions`.
 
     Raises:
@@ -52,35 +51,22 @@ class ZipkinReporter(BatchReporter):
         self.url = _endpoint(url)
         if not timeout > 0:
             raise ConfigurationError(f"timeout={timeout!r}: give seconds, above 0")
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
-        self._timeout = urllib3.Timeout(total=timeout)
         self._encode = msgspec.json.Encoder().encode
-        self._pool: urllib3.PoolManager | None = None
-        self._pid = 0
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        self._posting = Posting(self.url, sent, timeout=timeout)
 
     def send(self, spans: list[Recording]) -> None:
         """Post a batch."""
-        if self._pool is None or self._pid != os.getpid():
-            # A connection that was open at the fork is the parent's.
-            self._pool, self._pid = urllib3.PoolManager(1, maxsize=1), os.getpid()
         body = self._encode([zipkin_span(span, self.service) for span in spans])
         try:
-            answer = self._pool.request(
-                "POST",
-                self.url,
-                body=body,
-                headers=self._headers,
-                timeout=self._timeout,
-                retries=False,
-                redirect=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
+            status, said = self._posting.send(body)
+        except OSError as error:
             raise NotDelivered(f"{self.url}: {error}") from error
-        if answer.status >= 500 or answer.status in _WORTH_ANOTHER_TRY:
-            raise NotDelivered(f"{self.url} answered {answer.status}")
-        if answer.status >= 300:
-            words = answer.data[:200].decode("utf-8", "replace")
-            raise ValueError(f"{self.url} answered {answer.status}: {words}")
+        if status >= 500 or status in _WORTH_ANOTHER_TRY:
+            raise NotDelivered(f"{self.url} answered {status}")
+        if status >= 300:
+            words = said[:200].decode("utf-8", "replace")
+            raise ValueError(f"{self.url} answered {status}: {words}")
 
     def __repr__(self) -> str:
         return f"ZipkinReporter({self.url!r})"

@@ -21,6 +21,7 @@ from falconkit.metrics.sample import Labels
 from falconkit.testing import wait_until
 from falconkit.testing.conform_metrics import LAWS, Arrived, Quantile, Subject
 from falconkit.testing.peer import Peer, answer
+from tests.dripping import dripping_port, endless, timing
 from tests.metrics.servers import Carbon, Influx, carbon_cache, influxdb
 from tests.services import free_port
 
@@ -359,3 +360,35 @@ def test_nothing_is_sent_to_nobody(metrics: Metrics, backend: Any) -> None:
 def test_what_a_distribution_grew_by() -> None:
     before = Distribution.of([1.0, 1.0, 5.0])
     assert Distribution.of([1.0, 1.0, 5.0, 5.0, 7.0]).since(before) == Distribution.of([5.0, 7.0])
+
+
+def test_a_carbon_that_drips_does_not_hold_the_thread(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = timing(monkeypatch)
+    with dripping_port(clock) as port:
+        backend = Graphite("127.0.0.1", port, interval=3600)
+        metrics.gauge("depth").set(1)
+        with pytest.raises(UpstreamUnavailable, match="timed out"):
+            backend.show(metrics.read(), ())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda url: InfluxDB(url, database="shop", interval=3600),
+        lambda url: OTLPMetrics(f"{url}/v1/metrics", service="shop", interval=3600),
+    ],
+    ids=["influxdb", "otlp"],
+)
+def test_a_server_whose_answer_drips_does_not_hold_the_thread(
+    metrics: Metrics, make: Callable[[str], TotalBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = timing(monkeypatch)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n"
+    with Peer(endless(b"x", head, clock)) as peer:
+        backend = make(peer.url)
+        metrics.gauge("depth").set(1)
+        with pytest.raises(UpstreamUnavailable):
+            backend.show(metrics.read(), ())
+        backend.close()

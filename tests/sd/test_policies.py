@@ -22,6 +22,7 @@ from falconkit.sd import (
     Sticky,
     Weighted,
 )
+from falconkit.sd.load import ALIKE
 from falconkit.sd.member import Member
 from falconkit.testing import ManualClock
 from tests.sd.doubles import Factory, Told, many, over
@@ -112,6 +113,34 @@ def test_p2c_leaves_a_slow_one_and_comes_back():
     assert found["c:1"] > 200
 
 
+@pytest.mark.parametrize("mean", [1e-6, 0.001, 1.0])
+def test_p2c_takes_equals_whose_answers_vary_for_equals(mean):
+    clock, chance = ManualClock(), random.Random(3)
+
+    def answer(address, ctx, request):
+        clock.advance(mean * chance.uniform(0.7, 1.3))
+        return address
+
+    call = Balancer(over(*many(8), answer=answer), clock=clock, rng=random.Random(7))
+    found = Counter(call(Context(), 1) for _ in range(16_000))
+    assert all(abs(count - 2000) < 200 for count in found.values())
+
+
+def test_p2c_leaves_one_that_turns_slow_after_one_answer():
+    clock, chance, slow = ManualClock(), random.Random(3), set()
+
+    def answer(address, ctx, request):
+        clock.advance(0.001 * chance.uniform(0.7, 1.3) * (20 if address in slow else 1))
+        return address
+
+    addresses = many(8)
+    call = Balancer(over(*addresses, answer=answer), clock=clock, rng=random.Random(7))
+    for _ in range(1000):
+        call(Context(), 1)
+    slow.add(addresses[3])
+    assert Counter(call(Context(), 1) for _ in range(1000))[addresses[3]] == 1
+
+
 def test_p2c_failing_fast_does_not_look_like_being_fast():
     clock = ManualClock()
 
@@ -158,8 +187,12 @@ def test_p2c_weighs_latency_running_calls_and_age():
 
     assert better((0.01, 5.0, 0), (0.02, 5.0, 0)) == "one"
     assert better((0.01, 5.0, 2), (0.02, 5.0, 0)) == "other"
-    assert better((0.01, 12.0, 0), (0.02, 5.0, 0)) == "other"  # 0.02 has decayed for 7 s more
-    assert better((0.01, 11.0, 0), (0.02, 5.0, 0)) == "one"
+    assert better((0.01, 9.0, 0), (0.04, 5.0, 0)) == "one"  # it has decayed for 4 s more
+    assert better((0.01, 20.0, 9), (0.04, 5.0, 8)) == "other"  # ... and so is alike
+    assert better((0.01, 40.0, 0), (0.04, 5.0, 0)) == "other"
+    # Where neither is twice the other, calls running are what counts.
+    assert better((0.019, 5.0, 3), (0.01, 5.0, 4)) == "one"
+    assert better((0.021, 5.0, 0), (0.01, 5.0, 0)) == "other"
     assert better((1e-9, 1e9, 0), (1e4, 0.0, 10**6)) == "other"  # nothing is too long ago
 
 
@@ -168,7 +201,7 @@ def test_the_peak_stays_between_nothing_and_the_worst(calls):
     policy, (member, other), now, worst = PeakEwma(), weighing(1, 1), 0.0, 0.1
     for elapsed, later, failed in calls:
         now += later
-        worst = max(worst, elapsed, 2 * member.latency if failed else 0.0)
+        worst = max(worst, elapsed, 2 * ALIKE * member.latency if failed else 0.0)
         policy.observe(member, elapsed, now, failed)
         assert 0.0 < member.latency <= worst
         assert policy.lesser(member, other) is other

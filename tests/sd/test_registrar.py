@@ -14,11 +14,14 @@ import pytest
 from falconkit.errors import ConfigurationError
 from falconkit.events import Deregistered, Events, Registered, RegistrationFailed
 from falconkit.sd import Instance
+from falconkit.sd.consul import ConsulRegistry
 from falconkit.sd.election import Election
 from falconkit.sd.etcd import EtcdRegistry, etcd_service
+from falconkit.sd.eureka import EurekaRegistry
 from falconkit.sd.registrar import Registrar
 from falconkit.testing import wait_until
 from falconkit.testing.conform_instancer import Ear
+from falconkit.testing.peer import Peer, answer, silence
 
 HERE = Instance("10.0.0.1", 8000)
 
@@ -138,6 +141,22 @@ def test_a_registry_that_is_away_at_the_end_stops_nobody(tmp_path, caplog):
     one.close()
     assert "the registry forgets it in 15 s" in caplog.text
     assert registry.asked[-1] == ("close",)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("kind", [ConsulRegistry, EtcdRegistry, EurekaRegistry])
+def test_a_registry_that_hangs_is_not_waited_for_at_the_end(kind, kept, tmp_path):
+    well = answer(200, b"{}")
+    with Peer(*[well] * kept, silence(), *[well] * 4) as peer:
+        heard = []
+        one = registrar(kind(peer.url, timeout=600.0), tmp_path, heard, ttl=1)
+        one.start()
+        wait_until(lambda: len(peer.requests) == kept + 1)
+        one.close()
+        wait_until(lambda: not opened(tmp_path))
+        assert heard[-1] == Deregistered("counter", HERE.address)
+        asked = [(each.method, each.target) for each in peer.requests]
+        assert asked[kept + 1] != asked[kept]  # what was broken off is not asked again
 
 
 def test_a_child_keeps_no_lock_of_its_parent(tmp_path):

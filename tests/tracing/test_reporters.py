@@ -17,10 +17,12 @@ from falconkit import Context
 from falconkit.errors import ConfigurationError, NoInstance
 from falconkit.log import JsonFormatter
 from falconkit.testing import ManualClock
+from falconkit.testing.peer import Peer
 from falconkit.tracing import Callee, FileReporter, LeanTracer, LogReporter, SpanList
 from falconkit.tracing.otlp import OTLPReporter
 from falconkit.tracing.zipkin import ZipkinReporter
 from falconkit.tracing.zipkin_json import text, zipkin_span
+from tests.dripping import endless, timing
 from tests.services import free_port
 from tests.tracing.receiver import Receiver, by_name
 
@@ -321,3 +323,23 @@ def test_a_missing_extra_is_named(extra, use, tmp_path):
     )
     assert "ConfigurationError" in done.stderr
     assert f"pip install 'falconkit[{extra}]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda url: ZipkinReporter(url, timeout=60.0, interval=NEVER, tries=1),
+        lambda url: OTLPReporter(f"{url}/v1/traces", timeout=60.0, interval=NEVER, tries=1),
+    ],
+    ids=["zipkin", "otlp"],
+)
+def test_a_server_whose_answer_drips_does_not_hold_the_thread(make, monkeypatch):
+    clock = timing(monkeypatch)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n"
+    with Peer(endless(b"x", head, clock)) as peer:
+        reporter = make(peer.url)
+        two_spans(reporter)
+        reporter.flush()
+        assert reporter.batches.dropped == 2
+        assert reporter.batches.waiting == 0
+        reporter.close()

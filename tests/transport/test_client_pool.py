@@ -16,7 +16,7 @@ from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.testing import wait_until
 from falconkit.testing.peer import Peer, answer, silence
 from falconkit.transport.http.client import Client
-from falconkit.transport.http.client_pool import Origin, Pool, _Timed
+from falconkit.transport.http.client_pool import Origin, Pool
 
 CTX = Context()
 LOOPBACK = Path(__file__).parent / "tls" / "loopback.pem"
@@ -252,34 +252,6 @@ def test_the_pool_without_a_timeout_waits_as_urllib3_does():
         found = pool.at(Origin("http", "127.0.0.1", peer.port))
         assert found.urlopen("GET", "/", timeout=None).data == b"1"
         pool.close()
-
-
-def test_when_the_time_is_over_bytes_that_are_there_are_late():
-    here, there = socket.socketpair()
-    with here, there:
-        there.sendall(b"1")
-        here.settimeout(1e-9)
-        late = _Timed(here)
-        with pytest.raises(TimeoutError):
-            late.readinto(bytearray(1))
-        late.close()
-        late.close()
-        assert late.closed
-
-
-def test_each_wait_for_bytes_is_as_long_as_what_is_left():
-    here, there = socket.socketpair()
-    with here, there:
-        here.settimeout(5.0)
-        timed = _Timed(here)
-        there.sendall(b"1")
-        assert timed.readinto(bytearray(1)) == 1
-        assert here.gettimeout() < 5.0
-        assert not timed.ended
-        there.shutdown(socket.SHUT_WR)
-        assert timed.readinto(bytearray(1)) == 0
-        assert timed.ended
-        timed.close()
 
 
 def test_a_pool_of_one_is_enough():
