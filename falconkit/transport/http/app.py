@@ -17,7 +17,7 @@ from falconkit.errors import ConfigurationError
 from falconkit.events import Events
 from falconkit.layers import layers
 from falconkit.metrics import Metrics
-from falconkit.naming import name_of, named
+from falconkit.naming import innermost, name_of, named
 from falconkit.reporting import Hook, Options, Reporter
 from falconkit.sd.registrar import Registrar
 from falconkit.tracing import Tracer
@@ -311,12 +311,10 @@ class App(Verbs, falcon.App[Any, Any]):
 
     def _claim(self, endpoint: Endpoint) -> None:
         name = name_of(endpoint)
-        innermost: Any = endpoint
-        while hasattr(innermost, "__wrapped__"):
-            innermost = innermost.__wrapped__
-        if name in self._names and self._names[name] != innermost:
+        inner = innermost(endpoint)
+        if name in self._names and self._names[name] != inner:
             raise ConfigurationError(
                 f"the app has an endpoint {name!r} already, and both would share one count and "
                 "one limit: give this one name="
             )
-        self._names[name] = innermost
+        self._names[name] = inner
