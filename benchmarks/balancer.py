@@ -70,6 +70,15 @@ def over(policy: Policy, count: int = 1000) -> Balancer:
     return balancer
 
 
+def _picking(balancer: Balancer) -> Callable[[], object]:
+    pick = balancer.pick
+    return lambda: pick(CTX, None)
+
+
+def _calling(endpoint: Callable[[Context, object], object]) -> Callable[[], object]:
+    return lambda: endpoint(Context(), None)
+
+
 def picks(rounds: int) -> None:
     """Tell what a pick costs, and a whole call."""
     keys = [f"key {n}" for n in range(100_000)]
@@ -98,15 +107,6 @@ def picks(rounds: int) -> None:
         adds = spent[f"{name} 1000 call"] - spent["bare"]
         print(f"| {name} | {spent[f'{name} 3']:.2f} | {spent[f'{name} 1000']:.2f} | {adds:.2f} |")
     print(f"| Sticky, a new key | | {spent['Sticky, a new key 1000']:.0f} | |\n")
-
-
-def _picking(balancer: Balancer) -> Callable[[], object]:
-    pick = balancer.pick
-    return lambda: pick(CTX, None)
-
-
-def _calling(endpoint: Callable[[Context, object], object]) -> Callable[[], object]:
-    return lambda: endpoint(Context(), None)
 
 
 def evenness(threads: int = 32, calls: int = 5000) -> None:
