@@ -71,6 +71,15 @@ def over(policy: Policy, count: int = 1000) -> Balancer:
     return balancer
 
 
+def _picking(balancer: Balancer) -> Callable[[], object]:
+    pick = balancer.pick
+    return lambda: pick(CTX, None)
+
+
+def _calling(endpoint: Callable[[Context, object], object]) -> Callable[[], object]:
+    return lambda: endpoint(Context(), None)
+
+
 def picks(rounds: int) -> None:
     """Tell what a pick costs, and a whole call."""
     keys = [f"key {n}" for n in range(100_000)]
@@ -87,13 +96,11 @@ def picks(rounds: int) -> None:
     for count in (3, 1000):
         for name, policy in policies.items():
             balancer = over(policy, count)
-            pick = balancer.pick
-            figures[f"{name} {count}"] = micros(lambda pick=pick: pick(CTX, None), _BATCH)
-            figures[f"{name} {count} call"] = micros(lambda b=balancer: b(Context(), None), _BATCH)
+            figures[f"{name} {count}"] = micros(_picking(balancer), _BATCH)
+            figures[f"{name} {count} call"] = micros(_calling(balancer), _BATCH)
     new_key = over(Sticky(lambda ctx, request: next(fresh)))
     figures["Sticky, a new key 1000"] = micros(lambda: new_key.pick(CTX, None), 50)
-    bare = answering(MANY[0])
-    figures["bare"] = micros(lambda: bare(Context(), None), _BATCH)
+    figures["bare"] = micros(_calling(answering(MANY[0])), _BATCH)
     spent = {name: statistics.median(each) for name, each in in_turn(figures, rounds).items()}
     print("| policy | a pick of 3, us | of 1,000, us | a call adds, of 1,000, us |")
     print("|---|---|---|---|")
@@ -154,28 +161,29 @@ def _together(balancer: Balancer, threads: int, calls: int) -> list[Counter[str]
 
 def sets(rounds: int) -> None:
     """Tell how long it takes to take over a set, with real clients as endpoints."""
-    first, new, ten, half, pick = ([] for _ in range(5))
-    for _ in range(rounds):
-        told = Told()
-        balancer = Balancer(
-            Endpointer(told, lambda each: Client("POST", f"http://{each.address}/add", returns=int))
-        )
-        balancer.status()  # it listens
-        first.append(_spent(lambda told=told: told.tell(Snapshot(MANY))))
-        pick.append(_spent(lambda b=balancer: b.pick(CTX, None)))
-        ten.append(_spent(lambda told=told: told.tell(Snapshot(MANY[:990] + OTHERS[:10]))))
-        half.append(_spent(lambda told=told: told.tell(Snapshot(MANY[:500] + OTHERS[:500]))))
-        new.append(_spent(lambda told=told: told.tell(Snapshot(OTHERS))))
-        balancer.close()
+    spent = [_sets_once() for _ in range(rounds)]
     print("| a set of 1,000, with a Client for each | ms |\n|---|---|")
-    for name, times in (
-        ("the first", first),
-        ("the pick after it", pick),
-        ("10 of them changed", ten),
-        ("half of them changed", half),
-        ("half of them changed, some called before", new),
-    ):
-        print(f"| {name} | {statistics.median(times):.2f} |")
+    for name in spent[0]:
+        print(f"| {name} | {statistics.median(each[name] for each in spent):.2f} |")
+
+
+def _sets_once() -> dict[str, float]:
+    """Return the milliseconds of each step, in their order."""
+    told = Told()
+    balancer = Balancer(
+        Endpointer(told, lambda each: Client("POST", f"http://{each.address}/add", returns=int))
+    )
+    balancer.status()  # it listens
+    some, half = MANY[:990] + OTHERS[:10], MANY[:500] + OTHERS[:500]
+    spent = {
+        "the first": _spent(lambda: told.tell(Snapshot(MANY))),
+        "the pick after it": _spent(lambda: balancer.pick(CTX, None)),
+        "10 of them changed": _spent(lambda: told.tell(Snapshot(some))),
+        "half of them changed": _spent(lambda: told.tell(Snapshot(half))),
+        "half of them changed, some called before": _spent(lambda: told.tell(Snapshot(OTHERS))),
+    }
+    balancer.close()
+    return spent
 
 
 def _spent(act: Callable[[], object]) -> float:

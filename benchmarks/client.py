@@ -23,12 +23,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 import urllib3
 
-from falconkit import Context, chain
+from falconkit import Context, Middleware, chain
 from falconkit.arena import Arena
 from falconkit.circuitbreaker import CircuitBreaker, guard
 from falconkit.deadline import timeout
@@ -54,7 +55,8 @@ def peer() -> int:
     """Fork a server that answers each request at once; returns its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     if os.fork():
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+        return port
     parent = os.getppid()
 
     def serve(connection: socket.socket) -> None:
@@ -107,7 +109,7 @@ def lines(port: int, folder: Path) -> dict[str, Call]:
 
         return call
 
-    def service(around: object = None, each: object = None) -> Call:
+    def service(around: Middleware | None = None, each: Middleware | None = None) -> Call:
         made = http.service("counter", sd=url, around=around, each=each)
         return asked(made.post("/add", returns=Amount))
 
@@ -163,7 +165,7 @@ def main() -> None:
         gc.freeze()
         spent = measured(list(named.values()), rounds)
     base = spent[0]
-    print(f"CPython {platform.python_version()}, urllib3 {urllib3.__version__}, {rounds} rounds\n")
+    print(f"CPython {platform.python_version()}, urllib3 {version('urllib3')}, {rounds} rounds\n")
     print("| call | median, us | over the bare pool, us |\n|---|---|---|")
     for name, times in zip(named, spent, strict=True):
         over = statistics.median(a - b for a, b in zip(times, base, strict=True)) / 1000

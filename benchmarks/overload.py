@@ -235,6 +235,11 @@ def row(guard: str, outcome: Outcome, best: float) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port)).close()
+    return True
+
+
 def main() -> None:
     """Run it all and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -251,7 +256,7 @@ def main() -> None:
         port = probe.getsockname()[1]
     child = subprocess.Popen([sys.executable, __file__, "--backend", str(port)])
     try:
-        wait_until(lambda: socket.create_connection(("127.0.0.1", port)).close() or True)
+        wait_until(lambda: _listens(port))
         outcomes = {guard: measure(guard, port, options) for guard in GUARDS}
     finally:
         child.terminate()

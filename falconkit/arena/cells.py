@@ -134,6 +134,19 @@ class Cells:
             self._growth.release()
         return True
 
+    def clear(self, digest: bytes) -> bool:
+        """Let the cell of ``digest`` expire; returns False when its lock could not be had."""
+        lock = self.lock_of(digest)
+        if not lock.acquire():
+            return False
+        try:
+            spot = self.find(digest)
+            if spot is not None:
+                spot[0].floats[spot[0].at(spot[1])] = 0.0
+        finally:
+            lock.release()
+        return True
+
     def wipe(self) -> bool:
         """Free every cell; returns False when a shard's lock could not be had."""
         done = True

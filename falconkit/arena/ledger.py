@@ -71,18 +71,10 @@ class Ledger:
     def fill(self, which: Which) -> bool:
         """Fill the bucket; returns False when its lock could not be had."""
         self.guesses.forgive(which)
-        digest = self._digest(which)
-        lock = self.cells.lock_of(digest)
-        if not lock.acquire():
-            self._degraded("contended", f"the bucket of {which[0][:80]!r} was not cleared")
-            return False
-        try:
-            spot = self.cells.find(digest)
-            if spot is not None:
-                spot[0].floats[spot[0].at(spot[1])] = 0.0
-        finally:
-            lock.release()
-        return True
+        if self.cells.clear(self._digest(which)):
+            return True
+        self._degraded("contended", f"the bucket of {which[0][:80]!r} was not cleared")
+        return False
 
     def guess(self, which: Which, spot: Spot | None, cost: int) -> Decision:
         """Decide without the lock; what is owed is paid the next time that it can be had."""

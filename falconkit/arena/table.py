@@ -101,19 +101,11 @@ class Table:
     def clear(self, key: str) -> bool:
         """Forget the cell of ``key``; returns False when its lock could not be had."""
         cells = self._opened()
-        digest = cells.digest(key.encode("utf-8", "surrogatepass"))
-        lock = cells.lock_of(digest)
         self._alone.pop(key, None)
-        if not lock.acquire():
-            self._degraded("contended", f"the cell of {key[:80]!r} was not cleared")
-            return False
-        try:
-            spot = cells.find(digest)
-            if spot is not None:
-                spot[0].floats[spot[0].at(spot[1])] = 0.0
-        finally:
-            lock.release()
-        return True
+        if cells.clear(cells.digest(key.encode("utf-8", "surrogatepass"))):
+            return True
+        self._degraded("contended", f"the cell of {key[:80]!r} was not cleared")
+        return False
 
     def reset(self) -> bool:
         """Forget every cell; returns False when a lock could not be had."""

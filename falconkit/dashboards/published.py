@@ -92,7 +92,7 @@ def published(app: App, *, gunicorn: bool = True) -> Published:
     }
     found: dict[str, dict[str, Measured]] = {}
     around: set[str] = set()
-    for endpoint in layered(app.endpoints):
+    for endpoint in layered(each.endpoint for each in (*app.wired, app.unmatched)):
         told = layers(endpoint)
         around.update(each.name for each in told)
         for at, each in enumerate(told):

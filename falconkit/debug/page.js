@@ -90,6 +90,46 @@ function quantiles(each) {
   });
 }
 
+// ---- the frames of the tables ---------------------------------------------------------------
+
+const OF_CALLS = ["Calls/s", "Errors/s", "Refused/s", "In flight", "p50", "p90", "p99", "Calls in all",
+  "Errors by kind", "Slow, traced"];
+
+// Of each table: what it is about, and the headings of its columns.
+const TABLES = {
+  "endpoint-table": ["Rates and latency of the last 10 seconds, of all workers of this host",
+    ["Endpoint", ...OF_CALLS]],
+  "breaker-table": ["One state for all workers of this host",
+    ["Breaker", "State", "For", "Failed of calls", "Opens at", "Last changes", "Force"]],
+  "call-table": ["Calls to them in the last 10 seconds, of all workers of this host",
+    ["Call", ...OF_CALLS]],
+  "instance-table": ["Their instances, as the worker sees them that answered",
+    ["Instance", "Service", "State", "In flight", "Latency", "Failures in a row", "Found by"]],
+  "limiter-table": ["The fullest keys of each: of those that lately were over half of their burst",
+    ["Limiter", "Key", "Used", "Left", "All back in"]],
+  "error-table": ["The last 25 calls that failed, the latest first; refusals are not among them",
+    ["When", "Endpoint", "Error", "Request id", "Path", "Took", "Trace", "Worker"]],
+  "slow-table": ["The 25 slowest of the last 10 minutes",
+    ["Took", "When", "Endpoint", "Request id", "Path", "Error", "Trace", "Worker"]],
+  "worker-table": ["The worker processes of this host that have served",
+    ["Process", "Since", "Calls", "Calls/s", "In flight", "Processor", "Memory", "Threads"]],
+};
+
+// On a phone they are not laid out as tables; to a screen reader they stay tables.
+function frame(id, caption, headings) {
+  const played = (tag, role, properties, ...children) => {
+    const made = element(tag, properties, ...children);
+    made.setAttribute("role", role);
+    return made;
+  };
+  const cells = headings.map((textContent) => played("th", "columnheader", { scope: "col", textContent }));
+  const table = $(id);
+  table.setAttribute("role", "table");
+  table.append(element("caption", { textContent: caption }),
+    played("thead", "rowgroup", {}, played("tr", "row", {}, ...cells)), played("tbody", "rowgroup", {}));
+  table.hidden = true;
+}
+
 // ---- the page, updated in place -------------------------------------------------------------
 
 function put(node, text) {
@@ -386,13 +426,5 @@ $("pause").addEventListener("click", () => {
 });
 $("filter").addEventListener("input", () => { if (state) draw(); });
 document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else poll(); });
-for (const table of document.querySelectorAll("table")) {
-  // On a phone they are not laid out as tables; to a screen reader they stay tables.
-  table.setAttribute("role", "table");
-  table.tHead.setAttribute("role", "rowgroup");
-  table.tBodies[0].setAttribute("role", "rowgroup");
-  table.tHead.rows[0].setAttribute("role", "row");
-  for (const cell of table.tHead.rows[0].cells) cell.setAttribute("role", "columnheader");
-  table.hidden = true;
-}
+for (const [id, [caption, headings]] of Object.entries(TABLES)) frame(id, caption, headings);
 poll();

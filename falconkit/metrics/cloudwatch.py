@@ -13,7 +13,13 @@ import msgspec
 
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics.cloudwatch_client import Client, client_maker
-from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace, shown
+from falconkit.metrics.cloudwatch_rules import (
+    UNFIT,
+    UNITS,
+    check_dimensions,
+    check_namespace,
+    shown,
+)
 from falconkit.metrics.distribution import Distribution, value_of
 from falconkit.metrics.sample import Kind, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
@@ -88,13 +94,7 @@ class CloudWatch:
         Raises:
             ConfigurationError: There are too many dimensions, or one is there twice.
         """
-        self._tags.check(name, labels)
-        every = [*dict(self._tags.constant), *labels]
-        if len(every) > _MOST_DIMENSIONS:
-            raise ConfigurationError(
-                f"{name} has {len(every)} dimensions, {_MOST_DIMENSIONS} are the most that "
-                f"CloudWatch takes: {every}"
-            )
+        check_dimensions(self._tags, name, labels, most=_MOST_DIMENSIONS, by="CloudWatch")
 
     def send(self, samples: Sequence[Sample], /) -> None:
         """Send what was counted; what went only in part is completed next time.

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from falconkit.errors import ConfigurationError, UpstreamUnavailable
+from falconkit.errors import UpstreamUnavailable
+from falconkit.extras import needing
 
 _PATIENCE: Final = 2.0
 _MOST_METRICS: Final = 1000
@@ -25,14 +26,10 @@ def client_maker(
     Raises:
         ConfigurationError: botocore is not installed.
     """
-    try:
+    with needing("cloudwatch"):
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.session import Session
-    except ImportError as error:
-        raise ConfigurationError(
-            f"CloudWatch needs botocore ({error}): pip install 'falconkit[cloudwatch]'"
-        ) from error
     errors = (BotoCoreError, ClientError)
 
     def make() -> Client:

@@ -12,7 +12,13 @@ import msgspec
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
-from falconkit.metrics.cloudwatch_rules import UNFIT, UNITS, check_namespace, shown
+from falconkit.metrics.cloudwatch_rules import (
+    UNFIT,
+    UNITS,
+    check_dimensions,
+    check_namespace,
+    shown,
+)
 from falconkit.metrics.distribution import Distribution
 from falconkit.metrics.sample import Kind, Labels, Sample, SeriesKey
 from falconkit.metrics.tags import Tags
@@ -90,13 +96,9 @@ class CloudWatchEMF:
         Raises:
             ConfigurationError: There are too many dimensions, or one is the metric's name.
         """
-        self._tags.check(name, labels)
-        every = [*dict(self._tags.constant), *labels]
-        if len(every) > _MOST_DIMENSIONS:
-            raise ConfigurationError(
-                f"{name} has {len(every)} dimensions, {_MOST_DIMENSIONS} are the most that "
-                f"CloudWatch's format takes: {every}"
-            )
+        every = check_dimensions(
+            self._tags, name, labels, most=_MOST_DIMENSIONS, by="CloudWatch's format"
+        )
         # All of these are members of one object.
         for taken in every:
             if taken in (name, "_aws"):

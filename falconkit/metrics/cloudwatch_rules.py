@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from falconkit.errors import ConfigurationError
+from falconkit.metrics.tags import Tags
 
 UNITS: Final = {"s": "Seconds", "byte": "Bytes"}
 """CloudWatch's names of the units of histograms; others have none."""
@@ -32,6 +33,30 @@ def check_namespace(namespace: str) -> None:
         raise ConfigurationError(f"CloudWatch's namespace begins with no ':', got {namespace!r}")
     if namespace.startswith("AWS/"):
         raise ConfigurationError(f"namespaces AWS/... are Amazon's own, got {namespace!r}")
+
+
+def check_dimensions(
+    tags: Tags, name: str, labels: tuple[str, ...], *, most: int, by: str
+) -> list[str]:
+    """Return the dimensions of a metric, the constant ones first.
+
+    Args:
+        tags: Have the constant ones.
+        name: The metric's.
+        labels: The names of its labels.
+        most: How many there may be.
+        by: What takes no more.
+
+    Raises:
+        ConfigurationError: There are too many, or one is there twice.
+    """
+    tags.check(name, labels)
+    every = [*dict(tags.constant), *labels]
+    if len(every) > most:
+        raise ConfigurationError(
+            f"{name} has {len(every)} dimensions, {most} are the most that {by} takes: {every}"
+        )
+    return every
 
 
 @lru_cache(maxsize=4096)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypedDict
 
 from falconkit.clock import Clock
 from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch
 from falconkit.metrics.sample import Sample
 from falconkit.metrics.wire import LONGEST_VALUE, Wire
+
+
+class Sending(TypedDict):
+    """How a dialect sends: what `Dialect` takes besides the place."""
+
+    interval: float
+    values: int
+    datagram: int | None
+    clock: Clock
+    setting: str
 
 
 class Dialect(ABC):

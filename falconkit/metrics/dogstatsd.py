@@ -10,10 +10,9 @@ from typing import Final, Literal
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.metrics.datagrams import Batch, Plain
-from falconkit.metrics.dialect import Dialect
 from falconkit.metrics.distribution import Distribution
-from falconkit.metrics.sample import Kind, Labels, Sample
-from falconkit.metrics.tags import Tags
+from falconkit.metrics.sample import Labels, Sample
+from falconkit.metrics.tagged_dialect import TaggedDialect
 from falconkit.metrics.timings import timings
 
 HistogramAs = Literal["d", "h", "ms"]
@@ -21,7 +20,7 @@ HistogramAs = Literal["d", "h", "ms"]
 _UNFIT: Final = re.compile(r"[,|#\s]")
 
 
-class DogStatsD(Dialect):
+class DogStatsD(TaggedDialect):
     """A backend that sends to Datadog's agent, for `Metrics.add_backend`.
 
     Labels are tags. Counters go as ``|c``, gauges as ``|g`` (negative ones as they are: this
@@ -72,26 +71,19 @@ class DogStatsD(Dialect):
             host,
             port,
             prefix,
+            tags=tags,
+            unfit=_UNFIT,
             interval=interval,
             values=values,
             datagram=datagram,
             clock=clock,
             setting="DOGSTATSD",
         )
-        self._tags = Tags(tags, room=self._room, unfit=_UNFIT)
         self._histogram = histogram
         self._text = lru_cache(maxsize=65536)(self._text_of)
 
-    def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
-        """Refuse a metric whose tags do not fit.
-
-        Raises:
-            ConfigurationError: A label cannot be carried.
-        """
-        self._tags.check(name, labels)
-
-    def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
-        for each in self._tags.fitted(samples):
+    def _write_fitted(self, batch: Batch, samples: Sequence[Sample]) -> None:
+        for each in samples:
             name, value, tags = each.name, each.value, self._text(each.labels)
             if isinstance(value, Distribution):
                 scale = 1000.0 if self._histogram == "ms" and each.key.unit == "s" else 1.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
+from falconkit.extras import needing
 from falconkit.metrics.distribution import Distribution, value_of
 from falconkit.metrics.sample import Sample
 from falconkit.posting import timed_session
@@ -65,13 +66,8 @@ class OTLPMetrics:
         interval: float = 10.0,
         clock: Clock = system_clock,
     ) -> None:
-        try:
+        with needing("otlp"):
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        except ImportError as error:
-            raise ConfigurationError(
-                f"OTLPMetrics needs OpenTelemetry's exporter ({error}): "
-                "pip install 'falconkit[otlp]'"
-            ) from error
         if not (interval > 0 and timeout > 0):
             raise ConfigurationError(f"give interval and timeout > 0, got {interval} and {timeout}")
         if not service:

@@ -9,16 +9,15 @@ from typing import Final
 
 from falconkit.clock import Clock, system_clock
 from falconkit.metrics.datagrams import Batch
-from falconkit.metrics.dialect import Dialect
-from falconkit.metrics.sample import Kind, Sample, SeriesKey
+from falconkit.metrics.sample import Sample, SeriesKey
 from falconkit.metrics.statsd import write
-from falconkit.metrics.tags import Tags
+from falconkit.metrics.tagged_dialect import TaggedDialect
 
 # Telegraf splits a line at its first colon, and the name at commas and "=".
 _UNFIT: Final = re.compile(r"[,=:|#@\s\\]")
 
 
-class TelegrafStatsD(Dialect):
+class TelegrafStatsD(TaggedDialect):
     """A backend that sends ``name,tag=value:1|c``, for `Metrics.add_backend`.
 
     Labels are tags. All else is as with `falconkit.metrics.statsd.StatsD`.
@@ -63,25 +62,18 @@ class TelegrafStatsD(Dialect):
             host,
             port,
             prefix,
+            tags=tags,
+            unfit=_UNFIT,
             interval=interval,
             values=values,
             datagram=datagram,
             clock=clock,
             setting="TELEGRAF",
         )
-        self._tags = Tags(tags, room=self._room, unfit=_UNFIT)
         self._text = lru_cache(maxsize=65536)(self._text_of)
 
-    def check(self, kind: Kind, name: str, labels: tuple[str, ...], /) -> None:
-        """Refuse a metric whose tags do not fit.
-
-        Raises:
-            ConfigurationError: A label cannot be carried.
-        """
-        self._tags.check(name, labels)
-
-    def _write(self, batch: Batch, samples: Sequence[Sample]) -> None:
-        for each in self._tags.fitted(samples):
+    def _write_fitted(self, batch: Batch, samples: Sequence[Sample]) -> None:
+        for each in samples:
             write(batch, self._text(each.key), each, self._values)
 
     def _text_of(self, key: SeriesKey) -> str:

@@ -6,11 +6,13 @@ import hashlib
 import importlib.resources
 from typing import Any, Protocol, cast
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from falconkit.errors import ConfigurationError
+from falconkit.extras import needing
+
+with needing("redis"):
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
 FAILURES: tuple[type[Exception], ...] = (redis.RedisError, OSError)
 """What it raises when Redis is away, or answers an error."""

@@ -92,10 +92,8 @@ def open_store(
     local = arena_of(uri if scheme == "arena" else "arena://", arena, clock).buckets()
     if scheme == "arena":
         return local
-    try:
-        from falconkit.ratelimit import redis
-    except ImportError:
-        raise lacking("redis", uri) from None
+    from falconkit.ratelimit import redis
+
     buckets = redis.RedisBuckets(redis.connect(uri), prefix=f"falconkit:{service}:")
     fallback = Fallback(
         limiter,
@@ -131,11 +129,3 @@ def scheme_of(uri: str, known: tuple[str, ...], variable: str = "") -> str:
             f"it begins with one of {names}"
         )
     return scheme
-
-
-def lacking(extra: str, uri: str) -> ConfigurationError:
-    """Return the error for a package that is not installed."""
-    scheme = uri.partition("://")[0]
-    return ConfigurationError(
-        f"a rate storage {scheme}:// needs the package {extra!r}: pip install 'falconkit[{extra}]'"
-    )

@@ -12,7 +12,7 @@ from falconkit.clock import Clock, system_clock
 from falconkit.errors import ConfigurationError
 from falconkit.ratelimit.keys import bounded
 from falconkit.ratelimit.memory import MemoryBuckets
-from falconkit.ratelimit.storage import Store, lacking
+from falconkit.ratelimit.storage import Store
 
 NAME = "token-bucket"
 """What it is called in `limits.strategies.STRATEGIES`."""
@@ -126,10 +126,8 @@ class _ResettableBuckets(MemoryBuckets):
 
 def _store_of(storage: Storage, clock: Clock) -> Store:
     if isinstance(storage, RedisStorage):
-        try:
-            from falconkit.ratelimit.redis import RedisBuckets
-        except ImportError:
-            raise lacking("redis", "redis://") from None
+        from falconkit.ratelimit.redis import RedisBuckets
+
         return RedisBuckets(cast(Any, storage.get_connection()), prefix=storage.prefixed_key(""))
     if isinstance(storage, MemoryStorage):
         # One for all strategies over this storage; of two made at once the first stays.

@@ -19,7 +19,7 @@ from falconkit.ratelimit.fallback import Fallback
 from falconkit.ratelimit.hits import Hits
 from falconkit.ratelimit.keys import encodable
 from falconkit.ratelimit.rate import item_of
-from falconkit.ratelimit.storage import REDIS, lacking, scheme_of
+from falconkit.ratelimit.storage import REDIS, scheme_of
 
 _SLIDING = "sliding-window-counter"
 _WINDOWS = ("fixed-window", _SLIDING, "moving-window")
@@ -153,10 +153,8 @@ class WindowLimiter:
     def _use_redis(
         self, uri: str, service: str, local: ArenaStorage, events: Events | None
     ) -> None:
-        try:
-            from falconkit.ratelimit import redis
-        except ImportError:
-            raise lacking("redis", uri) from None
+        from falconkit.ratelimit import redis
+
         pool = redis.connect(uri).connection_pool
         storage = RedisStorage(uri, connection_pool=pool, key_prefix=f"falconkit:{service}")
         self._made = self._window(storage)

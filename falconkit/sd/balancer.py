@@ -24,6 +24,7 @@ from falconkit.sd.policy import Observer, Policy
 _LOG = logging.getLogger("falconkit.sd")
 
 Part = Callable[[Any], Callable[[Any, Any], Any]]
+Specimen = Callable[[], Callable[[Any, Any], Any]]
 
 
 class Balancer:
@@ -99,7 +100,7 @@ class Balancer:
         self.idempotent = idempotent
         self.service = endpointer.service
         self._endpointer = endpointer
-        self.specimen: Callable[[], Callable[[Any, Any], Any]] | None = None
+        self.specimen: Specimen | None = None
         self._part: Part | None = None
         self._observe = self._policy.observe if isinstance(self._policy, Observer) else None
         self._counts = counts
@@ -150,7 +151,12 @@ class Balancer:
             return result
 
     def through(
-        self, part: Part, *, name: str | None = None, idempotent: bool | None = None
+        self,
+        part: Part,
+        *,
+        name: str | None = None,
+        idempotent: bool | None = None,
+        specimen: Specimen | None = None,
     ) -> Balancer:
         """Return a balancer over the same members that calls a part of each one's endpoint.
 
@@ -170,6 +176,7 @@ class Balancer:
             part: Given what the endpointer's factory made of an instance, returns what is called.
             name: The endpoint's name; this one's when None.
             idempotent: As in the class.
+            specimen: As in the class.
 
         Raises:
             ConfigurationError: The name cannot be one.
@@ -179,6 +186,7 @@ class Balancer:
         named(made.__endpoint__)  # refuses what cannot be a name
         made.idempotent = idempotent
         made._part = part
+        made.specimen = specimen
         return made
 
     def pick(self, ctx: Context, request: Any) -> Member:

@@ -6,21 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from falconkit.context import Context
-from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+from falconkit.extras import needing
 from falconkit.tracing.bag import Baggage, was_set
 from falconkit.tracing.span import Callee, Kind, Tag
 from falconkit.tracing.verdict import words_of
 
-try:
+with needing("otel"):
     from opentelemetry import baggage as otel_baggage
     from opentelemetry import context as otel_context
     from opentelemetry import propagate, trace
     from opentelemetry.propagators.textmap import TextMapPropagator
-except ImportError as error:
-    raise ConfigurationError(
-        f"OTelTracer needs OpenTelemetry's API ({error}): pip install 'falconkit[otel]'"
-    ) from error
 
 
 class OTelTracer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from falconkit.errors import ConfigurationError
+from falconkit.extras import needing
 from falconkit.posting import timed_session
 from falconkit.tracing.batch_reporter import BatchReporter
 from falconkit.tracing.batches import NotDelivered, QueueOptions
@@ -44,13 +44,8 @@ class OTLPReporter(BatchReporter):
         **queue: Unpack[QueueOptions],
     ) -> None:
         super().__init__("otlp", **queue)
-        try:
+        with needing("otlp"):
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        except ImportError as error:
-            raise ConfigurationError(
-                f"OTLPReporter needs OpenTelemetry's exporter ({error}): "
-                "pip install 'falconkit[otlp]'"
-            ) from error
         self.url = url
         self._make = partial(OTLPSpanExporter, url, headers=dict(headers or {}), timeout=timeout)
         self._exporter: OTLPSpanExporter | None = None

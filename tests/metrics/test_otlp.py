@@ -195,4 +195,4 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert "pip install 'falconkit[otlp]'" in done.stderr
+    assert "opentelemetry.exporter is missing: pip install 'falconkit[otlp]'" in done.stderr

@@ -91,12 +91,11 @@ def test_without_the_package_an_error_names_the_extra(
 
     package = sys.modules["falconkit.ratelimit"]
     monkeypatch.delattr(package, "redis", raising=False)
-    monkeypatch.setitem(sys.modules, "falconkit.ratelimit.redis", None)
+    monkeypatch.delitem(sys.modules, "falconkit.ratelimit.redis", raising=False)
+    monkeypatch.setitem(sys.modules, "redis.backoff", None)
     with pytest.raises(ConfigurationError) as error:
         make()
-    assert str(error.value) == (
-        "a rate storage redis:// needs the package 'redis': pip install 'falconkit[redis]'"
-    )
+    assert str(error.value) == "redis.backoff is missing: pip install 'falconkit[redis]'"
 
 
 def test_from_settings() -> None:

@@ -15,8 +15,9 @@ from falconkit.debug.scrape import Exposed
 from falconkit.endpoint import Middleware
 from falconkit.errors import ConfigurationError
 from falconkit.events import Events
+from falconkit.layers import layers
 from falconkit.metrics import Metrics
-from falconkit.naming import name_of, named
+from falconkit.naming import innermost, name_of, named
 from falconkit.reporting import Hook, Options, Reporter
 from falconkit.sd.registrar import Registrar
 from falconkit.tracing import Tracer
@@ -98,13 +99,10 @@ class App(Verbs, falcon.App[Any, Any]):
         return tuple(each for route in self._routes.values() for each in route.wired())
 
     @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Every endpoint with what is around it, and last what stands for whatever no route takes.
-
-        For whoever reads how an app is made: `falconkit.layers` tells the layers of each.
-        """
-        served = (each for route in self._routes.values() for each in route.endpoints())
-        return (*dict.fromkeys(served), self._plain.unmatched_endpoint)
+    def unmatched(self) -> Wired:
+        """How what no route takes is wired."""
+        endpoint = self._plain.unmatched_endpoint
+        return Wired("", "", UNMATCHED, layers(endpoint), endpoint)
 
     @property
     def draining(self) -> bool:
@@ -313,12 +311,10 @@ class App(Verbs, falcon.App[Any, Any]):
 
     def _claim(self, endpoint: Endpoint) -> None:
         name = name_of(endpoint)
-        innermost: Any = endpoint
-        while hasattr(innermost, "__wrapped__"):
-            innermost = innermost.__wrapped__
-        if name in self._names and self._names[name] != innermost:
+        inner = innermost(endpoint)
+        if name in self._names and self._names[name] != inner:
             raise ConfigurationError(
                 f"the app has an endpoint {name!r} already, and both would share one count and "
                 "one limit: give this one name="
             )
-        self._names[name] = innermost
+        self._names[name] = inner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,12 +28,14 @@ class Wired:
         path: The route's template: ``/users/{id}``.
         name: The endpoint's name, under which its metrics and limits go.
         layers: What is around it, the outermost first.
+        endpoint: It itself, with what is around it.
     """
 
     method: str
     path: str
     name: str
     layers: tuple[Layer, ...]
+    endpoint: Callable[..., Any]
 
 
 class Route:
@@ -71,14 +73,10 @@ class Route:
     def wired(self) -> tuple[Wired, ...]:
         """Return how each endpoint is wired."""
         return tuple(
-            Wired(method, self.path, server.name, layers(server.endpoint))
+            Wired(method, self.path, server.name, layers(server.endpoint), server.endpoint)
             for method, server in self.servers.items()
             if method in server.methods
         )
-
-    def endpoints(self) -> Iterator[Callable[..., Any]]:
-        """Yield the endpoint of each method, with what is around it."""
-        return (server.endpoint for server in self.servers.values())
 
     def on_options(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
         """Tell which methods there are."""

@@ -175,8 +175,12 @@ class Service(Calls):
                 at, each(client(remote.address, remote.pool))
             )
 
-        balanced = self._balancer.through(at, name=options["name"], idempotent=first.idempotent)
-        balanced.specimen = lambda: each(first)
+        balanced = self._balancer.through(
+            at,
+            name=options["name"],
+            idempotent=first.idempotent,
+            specimen=lambda: each(first),
+        )
         made = self._around(balanced)
         self._made[method, path, options["name"]] = made, at
         return made
@@ -186,7 +190,9 @@ class Service(Calls):
         """How each endpoint is wired: around a call, then around a try at the first instance."""
         tries = self._tries(self._balancer.members[:1])
         return tuple(
-            Wired(*which, (*layers(made), *(tries[which][0].layers if which in tries else ())))
+            Wired(
+                *which, (*layers(made), *(tries[which][0].layers if which in tries else ())), made
+            )
             for which, (made, _) in self._made.items()
         )
 
@@ -198,7 +204,7 @@ class Service(Calls):
     def _tries(self, members: tuple[Member, ...]) -> dict[tuple[str, str, str], list[Wired]]:
         # Made now if no call has made it yet, so that every worker shows the same.
         return {
-            which: [Wired(*which, layers(at(member.endpoint))) for member in members]
+            which: [_wired(which, at(member.endpoint)) for member in members]
             for which, (_, at) in self._made.items()
             if members
         }
@@ -244,6 +250,10 @@ class _Remote:
 
     def close(self) -> None:
         self.pool.close()
+
+
+def _wired(which: tuple[str, str, str], endpoint: Endpoint[Any, Any]) -> Wired:
+    return Wired(*which, layers(endpoint), endpoint)
 
 
 def _given(what: str, middleware: Middleware | None) -> Middleware:

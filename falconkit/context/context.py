@@ -1,13 +1,13 @@
-"""What a call knows of its request: small, immutable, an explicit argument."""
+"""The context itself: small, immutable, and quickly made."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, Never, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, Protocol, TypeVar, cast, overload
 
+from falconkit.context.keys import Key
+from falconkit.context.notes import Notes
 from falconkit.events import Events
 
 T = TypeVar("T")
@@ -28,63 +28,6 @@ _NO_VALUES: Mapping[Any, Any] = MappingProxyType({})
 _new = object.__new__
 
 
-class Key(Generic[T]):
-    """Names a value of the user's own in a `Context`, with its type.
-
-    Two keys are the same only when they are the same object, so that two
-    libraries may both have a key ``"user"``.
-
-    >>> USER: Key[str] = Key("user")
-    >>> Context().having(USER, "ann").get(USER)
-    'ann'
-    """
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Key({self.name!r})"
-
-
-QUEUE_TIME: Final[Key[float]] = Key("queue_time")
-"""Seconds that the request waited in the platform's router, where it says so."""
-
-ATTEMPT: Final[Key[int]] = Key("attempt")
-"""Which try of a call this is, from 2 on; a first try has none.
-
-One layer tries again (Google's SRE book, "Handling Overload"): within a call
-that has this, whoever set it, no layer does.
-"""
-
-IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Methods whose calls may be made again, though they may have run (RFC 9110, 9.2.2)."""
-
-INSTANCE: Final[Key[str]] = Key("instance")
-"""``host:port`` of the instance that a balanced call was sent to: for what stands inside."""
-
-
-class Asked:
-    """The note of a call that was sent to an instance: for what stands outside.
-
-    One for each try, in their order.
-
-    >>> notes = Notes()
-    >>> notes.leave(Asked("10.0.0.1:8000"))
-    >>> notes.of(Asked)[-1].instance
-    '10.0.0.1:8000'
-    """
-
-    __slots__ = ("instance",)
-
-    def __init__(self, instance: str) -> None:
-        self.instance = instance
-
-    def __repr__(self) -> str:
-        return f"Asked({self.instance!r})"
-
-
 class Span(Protocol):
     """What the log and a client read of the trace that a call belongs to."""
 
@@ -98,77 +41,6 @@ class Span(Protocol):
 
     def headers(self) -> Iterable[tuple[str, str]]:
         """Return the names and values by which the next service continues this trace."""
-
-
-class Notes:
-    """What the concerns of one call leave for the transport to tell the caller.
-
-    A concern knows no HTTP and passes results on by identity, so the rate
-    decision or the age of a stale answer travels here. A note, once left, can
-    be neither changed nor taken back.
-
-    Calls that an endpoint makes have the notes of the request that it serves. What tells
-    of one endpoint alone says of which, and the transport asks for its own endpoint's.
-
-    >>> from falconkit import nop
-    >>> notes = Notes()
-    >>> notes.leave("slow down")
-    >>> notes.leave("6 left", by=nop)
-    >>> notes.of(str), notes.of(str, by=nop), notes.of(str, by=print)
-    (('slow down', '6 left'), ('slow down', '6 left'), ('slow down',))
-    """
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left: tuple[tuple[object, object], ...] = ()
-
-    def leave(self, note: object, by: object = None) -> None:
-        """Add a note; its type says what it is about.
-
-        Args:
-            note: The note.
-            by: The `falconkit.naming.innermost` function of the endpoint that it tells of;
-                None when it is of the whole request. Two endpoints may have one name.
-        """
-        self._left += ((note, by),)
-
-    def of(self, kind: type[T], by: object = None) -> tuple[T, ...]:
-        """Return the notes of one type, in the order they were left.
-
-        Args:
-            kind: The type.
-            by: Without those that tell of another endpoint than this; None for all.
-        """
-        left = self._left
-        # PERF: 0.1 us for the usual single note or none, 0.3 by the generator.
-        if len(left) == 1:
-            note, who = left[0]
-            if not isinstance(note, kind):
-                return ()
-            return (note,) if who is by or by is None or who is None else ()
-        return tuple(
-            note
-            for note, who in left
-            if isinstance(note, kind) and (by is None or who is None or who is by)
-        )
-
-    def left(self) -> tuple[tuple[object, object], ...]:
-        """Return all notes in the order they were left, each with whom it tells of."""
-        return self._left
-
-    def after(self, count: int) -> Notes:
-        """Return the notes that were left after the first ``count``, as notes of their own."""
-        later = Notes()
-        later._left = self._left[count:]
-        return later
-
-    def add(self, others: Notes) -> None:
-        """Leave all of other notes here as well, as they were left there."""
-        self._left += others._left
-
-    def __len__(self) -> int:
-        return len(self._left)
 
 
 class _Fields:
@@ -383,29 +255,3 @@ def first_context(
     draft._values = values
     draft.__class__ = Context
     return draft  # type: ignore[no-any-return]
-
-
-current: ContextVar[Context | None] = ContextVar("falconkit.context", default=None)
-"""The context of the request this code runs in, for one use: log lines carry its ids.
-
-Code that needs the context for anything else takes it as an argument.
-"""
-
-_LEFT = "__falconkit_context__"
-
-
-def keep_ids(error: BaseException, ctx: Context) -> None:
-    """Let the line of an error that leaves a request have its ids, whoever writes it, later.
-
-    >>> error = OSError("a broken stream")
-    >>> keep_ids(error, Context(request_id="r-1"))
-    >>> context_of(error).request_id
-    'r-1'
-    """
-    with suppress(AttributeError):  # an exception of C's may have no room for it
-        setattr(error, _LEFT, ctx)
-
-
-def context_of(error: BaseException | None) -> Context | None:
-    """Return the context of the request that an error has left; None when it has left none."""
-    return getattr(error, _LEFT, None)
