@@ -32,7 +32,7 @@ def build(settings: Settings) -> http.App:
     setup(settings.log_format, settings.log_level)
     metrics = Metrics()
     host, port, prefix = settings.statsd_host, settings.statsd_port, settings.statsd_prefix
-    metrics.add_backend(StatsD(host, port, prefix))  # of no host: nothing is sent
+    metrics.add_backend(StatsD(host, port, prefix))  # nothing is sent where no host is set
     bucket = TokenBucket.from_settings(settings)
     observe = chain(log(), measure(metrics))
     app = http.app(settings=settings, metrics=metrics, observe=observe)

@@ -78,6 +78,7 @@ class RedisCounter:
     it is remembered as lost: its repeat, by the same request id, adds once.
     """
 
+    # Of three keys: the total; what it was after this request; that the answer to it was lost.
     ADD = """
         local total = redis.call('GET', KEYS[2])
         if total and redis.call('DEL', KEYS[3]) == 1 then return total end
