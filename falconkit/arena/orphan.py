@@ -11,7 +11,7 @@ from pathlib import Path
 
 from falconkit.arena.lock import SHARE, TAKE, flock_call
 from falconkit.arena.series import Unsent
-from falconkit.arena.slotfile import Record, Seen, file_of
+from falconkit.arena.slotfile import WORD, Record, Seen, file_of
 
 
 def is_held(slot: Path) -> bool:
@@ -41,6 +41,30 @@ def contents(slot: Path, seen: dict[Path, Seen]) -> Iterator[tuple[bytes, list[R
         except OSError:
             return
         yield data, seen.setdefault(path, Seen()).update(data)
+
+
+def gauges(slot: Path, seen: dict[Path, Seen]) -> Iterator[tuple[bytes, list[Record]]]:
+    """Return as much as its gauges need of each file of a slot, and their records.
+
+    Args:
+        slot: Its first file.
+        seen: As for `contents`.
+    """
+    for number in itertools.count():
+        path = file_of(slot, number)
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            return
+        try:
+            known = seen.setdefault(path, Seen())
+            # PERF: 5 us a file, where reading 500 kB takes 60: of most there is nothing to read.
+            if any(os.pread(fd, WORD, known.end)):
+                known.update(os.pread(fd, os.fstat(fd).st_size, 0))
+            data = os.pread(fd, known.gauges_end, 0)
+        finally:
+            os.close(fd)
+        yield data, known.gauges
 
 
 class Orphan:

@@ -19,6 +19,9 @@ from pathlib import Path
 HEADER = struct.Struct("<8sQ")
 RECORD = struct.Struct("<QIIII")
 MAGIC = b"falkn-S1"
+WORD = 8
+"""Bytes of a record's length, which are 0 where there is none yet."""
+
 FIRST = 4096
 GAUGE = 1
 
@@ -91,10 +94,14 @@ class Seen:
 
     Attributes:
         found: Its records.
-        end: Where the next one will begin.
+        gauges: Those of them that are gauges.
+        gauges_end: Where the last of these ends.
+        end: Where the next record will begin.
     """
 
     found: list[Record] = field(default_factory=list)
+    gauges: list[Record] = field(default_factory=list)
+    gauges_end: int = 0
     end: int = HEADER.size
 
     def update(self, data: bytes) -> list[Record]:
@@ -103,4 +110,7 @@ class Seen:
             for record, end in records(data, self.end):
                 self.end = end
                 self.found.append(record)
+                if record.gauge:
+                    self.gauges.append(record)
+                    self.gauges_end = end
         return self.found
