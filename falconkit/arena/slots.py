@@ -119,13 +119,19 @@ class Slots:
                     _add_own(totals, self._own, gauges_only)
                 else:
                     self._add_other(totals, path, gauges_only)
-        known = {(key, each.width, each.gauge) for key, each in self._series.copy().items()}
-        # What this process knows comes last, so that it is what a key stands for.
-        return {which[0]: totals[which] for which in sorted(totals, key=known.__contains__)}
+        found: dict[str, list[float]] = {}
+        for which, values in totals.items():
+            # Of several under one key, what this process knows is what it stands for.
+            if which[0] not in found or self._knows(which):
+                found[which[0]] = values
+        return found
 
-    def _add_other(
-        self, totals: dict[Which, list[float]], path: Path, gauges_only: bool
-    ) -> None:
+    def _knows(self, which: Which) -> bool:
+        key, width, gauge = which
+        series = self._series.get(key)
+        return series is not None and (series.width, series.gauge) == (width, gauge)
+
+    def _add_other(self, totals: dict[Which, list[float]], path: Path, gauges_only: bool) -> None:
         alive = is_held(path)
         read = gauges if gauges_only else contents
         for data, found in read(path, self._seen):
@@ -227,7 +233,7 @@ class Slots:
 def _add_own(totals: dict[Which, list[float]], writer: SlotWriter, gauges_only: bool) -> None:
     # PERF: 0.9 us for 65 floats out of memory, 2 us out of a file's bytes.
     for which, (values, _) in (writer.gauges if gauges_only else writer.series).items():
-        _sum(totals, which, values.tolist())
+        _sum(totals, which, [*values])
 
 
 def _sum(totals: dict[Which, list[float]], which: Which, values: list[float]) -> None:

@@ -27,6 +27,7 @@ PART = 64
 SCALE = 1 / math.log(GAMMA)
 OFFSET = 1 - math.log(LOWEST) * SCALE
 TOP = int(math.log(HIGHEST) * SCALE + OFFSET)
+PARTS = TOP // PART + 1
 
 
 def bucket_of(value: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
 from falconkit.errors import ConfigurationError
-from falconkit.metrics.distribution import Distribution
+from falconkit.metrics.distribution import PARTS, Distribution
 
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
@@ -48,10 +49,11 @@ def decode(key: str) -> tuple[SeriesKey, int] | None:
     """Read what `SeriesKey.encode` wrote; None when it is none of ours."""
     try:
         kind, name, unit, labels, part = json.loads(key)
-        if kind not in ("counter", "gauge", "histogram"):
+        part = int(part)
+        if kind not in ("counter", "gauge", "histogram") or not 0 <= part < PARTS:
             return None
         pairs = tuple((str(label), str(value)) for label, value in labels)
-        return SeriesKey(cast(Kind, kind), str(name), str(unit), pairs), int(part)
+        return SeriesKey(cast(Kind, kind), str(name), str(unit), pairs), part
     except (ValueError, TypeError):
         return None
 
@@ -86,9 +88,13 @@ class Sample:
 
 def merged(samples: Iterable[Sample]) -> dict[SeriesKey, Sample]:
     """Add up the samples that have the same key; the given ones stay as they are."""
+    return summed((each.key, each.value) for each in samples)
+
+
+def summed(amounts: Iterable[tuple[SeriesKey, float | Distribution]]) -> dict[SeriesKey, Sample]:
+    """Add up the amounts that have the same key; the given ones stay as they are."""
     found: dict[SeriesKey, Sample] = {}
-    for sample in samples:
-        key, value = sample.key, sample.value
+    for key, value in amounts:
         old = found.get(key)
         if isinstance(value, Distribution):
             if old is None:
@@ -123,7 +129,8 @@ def gathered(parts: Iterable[tuple[SeriesKey, int, list[float]]]) -> dict[Series
         else:
             old.value = cast(float, old.value) + value
     for key, some in sums.items():
-        cast(Distribution, found[key].value).sum = math.fsum(some)
+        with contextlib.suppress(OverflowError):  # of damaged ones
+            cast(Distribution, found[key].value).sum = math.fsum(some)
     return found
 
 
