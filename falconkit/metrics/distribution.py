@@ -29,6 +29,8 @@ OFFSET = 1 - math.log(LOWEST) * SCALE
 TOP = int(math.log(HIGHEST) * SCALE + OFFSET)
 PARTS = TOP // PART + 1
 
+_NUMBERS = tuple(range(PARTS * PART))
+
 
 def bucket_of(value: float) -> int:
     """Return the bucket that a value falls into.
@@ -83,20 +85,31 @@ class Distribution:
         return new
 
     @classmethod
-    def of_part(cls, part: int, cells: list[float]) -> Distribution:
-        """Return what a part of a series holds: its sum, then its buckets."""
-        counts = cells[1:]
-        numbers = range(part * PART, (part + 1) * PART)
-        new = cls(None, cells[0] if math.isfinite(cells[0]) else 0.0)
+    def of_parts(cls, parts: Sequence[tuple[int, list[float]]]) -> Distribution:
+        """Return what parts of a series hold, each its sum, then its buckets.
+
+        Their order makes no difference, not in the last digit of the sum either: a total that
+        seems to have gone back is a restart to who takes rates of it.
+
+        >>> Distribution.of_parts([(0, [0.5, 0.0, 2.0]), (1, [0.25, 1.0])]).buckets
+        {1: 2, 64: 1}
+        """
+        # PERF: 15 us for 150 buckets in 4 parts: all of it in C, and into one dict.
+        numbers: list[int] = []
+        counts: list[float] = []
+        for part, cells in parts:
+            some = cells[1 : PART + 1]
+            counts += some
+            numbers += _NUMBERS[part * PART : part * PART + len(some)]
+        new = cls(None, _total([cells[0] for _, cells in parts]))
         try:
-            # PERF: 1.5 us where few of 64 are not 0, 4 where half of them are: all of it in C.
-            new.buckets = dict(
-                zip(compress(numbers, counts), map(int, filter(None, counts)), strict=False)
-            )
+            filled = zip(compress(numbers, counts), map(int, filter(None, counts)), strict=True)
+            new.buckets = dict(filled)
+            whole = min(new.buckets.values(), default=1) > 0
         except (ValueError, OverflowError):
-            new.buckets = _sound(numbers, counts)
-        if min(new.buckets.values(), default=1) < 1:
-            new.buckets = _sound(numbers, counts)
+            whole = False
+        if not whole or len({part for part, _ in parts}) < len(parts):
+            new.buckets = _added(numbers, counts)
         return new
 
     @property
@@ -112,7 +125,7 @@ class Distribution:
         """Add another distribution to this one."""
         mine = self.buckets
         if mine.keys().isdisjoint(other.buckets):
-            mine.update(other.buckets)  # PERF: parts of one histogram, mostly: half the time
+            mine.update(other.buckets)
         else:
             for bucket, count in other.buckets.items():
                 mine[bucket] = mine.get(bucket, 0) + count
@@ -178,7 +191,19 @@ class Distribution:
         return f"Distribution(count={self.count}, sum={self.sum!r}, p50={self.quantile(0.5)!r})"
 
 
-def _sound(numbers: Sequence[int], counts: Sequence[float]) -> dict[int, int]:
-    """Return the buckets of a part of which some cell is damaged, without that."""
-    both = zip(numbers, counts, strict=False)
-    return {bucket: int(count) for bucket, count in both if 1 <= count < math.inf}
+def _added(numbers: Sequence[int], counts: Sequence[float]) -> dict[int, int]:
+    """Add up buckets of which some are there twice, or damaged."""
+    found: dict[int, int] = {}
+    for bucket, count in zip(numbers, counts, strict=True):
+        if 1 <= count < math.inf:
+            found[bucket] = found.get(bucket, 0) + int(count)
+    return found
+
+
+def _total(sums: Sequence[float]) -> float:
+    if len(sums) == 1:
+        return sums[0] if math.isfinite(sums[0]) else 0.0
+    try:
+        return math.fsum(each for each in sums if math.isfinite(each))
+    except OverflowError:  # of damaged ones
+        return 0.0

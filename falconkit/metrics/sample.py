@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import re
@@ -37,12 +36,6 @@ class SeriesKey(NamedTuple):
         '["counter","request.count","",[["endpoint","add"]],0]'
         """
         return json.dumps([*self, part], separators=(",", ":"), ensure_ascii=False)
-
-    def amount(self, part: int, cells: list[float]) -> float | Distribution:
-        """Return what the arena's floats of a part amount to; a damaged one is 0."""
-        if self.kind == "histogram":
-            return Distribution.of_part(part, cells)
-        return cells[0] if math.isfinite(cells[0]) else 0.0
 
 
 def decode(key: str) -> tuple[SeriesKey, int] | None:
@@ -109,28 +102,25 @@ def summed(amounts: Iterable[tuple[SeriesKey, float | Distribution]]) -> dict[Se
 
 
 def gathered(parts: Iterable[tuple[SeriesKey, int, list[float]]]) -> dict[SeriesKey, Sample]:
-    """Return what the arena's floats of some parts of series amount to, by series.
+    """Return what the arena's floats of parts of series amount to, by series.
 
-    The order of the parts makes no difference, not in the last digit of a sum either: a total
-    that seems to have gone back is a restart to who takes rates of it.
+    A damaged float is 0.
     """
-    # PERF: 0.7 us a counter, where a sample for each part, and then `merged`, take 1.3.
+    # PERF: 0.3 us a counter, where a sample for each part, and then `merged`, take 0.9.
     found: dict[SeriesKey, Sample] = {}
-    sums: dict[SeriesKey, list[float]] = {}
+    spread: dict[SeriesKey, list[tuple[int, list[float]]]] = {}
     for key, part, cells in parts:
-        value = key.amount(part, cells)
+        if key.kind == "histogram":
+            spread.setdefault(key, []).append((part, cells))
+            continue
+        value = cells[0] if math.isfinite(cells[0]) else 0.0
         old = found.get(key)
         if old is None:
             found[key] = Sample(key, value)
-        elif isinstance(value, Distribution):
-            before = cast(Distribution, old.value)
-            sums.setdefault(key, [before.sum]).append(value.sum)
-            before.merge(value)
         else:
             old.value = cast(float, old.value) + value
-    for key, some in sums.items():
-        with contextlib.suppress(OverflowError):  # of damaged ones
-            cast(Distribution, found[key].value).sum = math.fsum(some)
+    for key, some in spread.items():
+        found[key] = Sample(key, Distribution.of_parts(some))
     return found
 
 
