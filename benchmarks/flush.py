@@ -30,6 +30,7 @@ from typing import NamedTuple
 from benchmarks.measure import Spread, in_turn
 from falconkit.arena import Arena
 from falconkit.metrics import Metrics
+from falconkit.metrics.backend import Backend, TotalBackend
 from falconkit.metrics.cloudwatch import CloudWatch
 from falconkit.metrics.cloudwatch_emf import CloudWatchEMF
 from falconkit.metrics.discard import Discard
@@ -83,7 +84,7 @@ def _drain(sock: socket.socket) -> None:
         pass
 
 
-def backends(ports: Ports, folder: Path) -> dict[str, object]:
+def backends(ports: Ports, folder: Path) -> dict[str, Backend | TotalBackend]:
     """Return them by name."""
     host, web = "127.0.0.1", f"http://127.0.0.1:{ports.http}"
     return {
@@ -100,9 +101,7 @@ def backends(ports: Ports, folder: Path) -> dict[str, object]:
         ),
         "`InfluxDB`": InfluxDB(web, database="shop", interval=NEVER),
         "`PCP`": PCP("shop", folder=folder, interval=NEVER),
-        "`OTLPMetrics`, by OpenTelemetry's own encoder": OTLPMetrics(
-            f"{web}/v1/metrics", service="shop", interval=NEVER
-        ),
+        "`OTLPMetrics`": OTLPMetrics(f"{web}/v1/metrics", service="shop", interval=NEVER),
     }
 
 

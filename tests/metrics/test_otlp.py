@@ -23,7 +23,7 @@ from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Distribution, Metrics
 from falconkit.metrics.otlp import OTLPMetrics
-from falconkit.metrics.otlp_request import Request, exponential
+from falconkit.metrics.otlp_request import exponential
 from falconkit.metrics.sample import Labels
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_metrics import LAWS, Arrived, Quantile, Subject
