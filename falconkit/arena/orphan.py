@@ -11,7 +11,7 @@ from pathlib import Path
 
 from falconkit.arena.lock import SHARE, TAKE, flock_call
 from falconkit.arena.series import Unsent
-from falconkit.arena.slotfile import WORD, Record, Seen, file_of
+from falconkit.arena.slotfile import WORD, Record, Seen, differences, file_of
 
 
 def is_held(slot: Path) -> bool:
@@ -99,8 +99,8 @@ class Orphan:
                 if record.gauge:
                     os.pwrite(fd, bytes(16 * record.width), record.at)
                     continue
-                deltas = [a - b for a, b in zip(values, record.sent(data), strict=True)]
-                if any(deltas):
+                deltas = differences(values, record.sent(data))
+                if deltas:
                     yield Unsent(record.key, deltas, partial(self._mark, fd, record, values))
 
     def _mark(self, fd: int, record: Record, values: list[float]) -> None:

@@ -13,13 +13,13 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
-from operator import setitem, sub
+from operator import setitem
 from pathlib import Path
 
 from falconkit.arena.orphan import Orphan, contents, gauges, is_held
 from falconkit.arena.place import Place
 from falconkit.arena.series import Series, Unsent
-from falconkit.arena.slotfile import LAYOUT, Seen, Which
+from falconkit.arena.slotfile import LAYOUT, Seen, Which, differences
 from falconkit.arena.slotwriter import SlotWriter, first_free
 from falconkit.errors import ConfigurationError
 
@@ -37,7 +37,7 @@ class Slots:
     >>> slots.read()
     {'calls': [3.0]}
     >>> [(unsent.key, unsent.deltas) for unsent in slots.unsent()]
-    [('calls', [3.0])]
+    [('calls', {0: 3.0})]
     """
 
     def __init__(
@@ -160,10 +160,11 @@ class Slots:
             if len(values) == 1:
                 value = values[0]
                 if value != sent[0]:
-                    yield Unsent(key, [value - sent[0]], partial(setitem, sent, 0, value))
+                    yield Unsent(key, {0: value - sent[0]}, partial(setitem, sent, 0, value))
             elif values != sent:
                 now = array("d", values.tobytes())
-                yield Unsent(key, [*map(sub, now, sent)], partial(_mark, sent, now))
+                deltas = differences(now, array("d", sent.tobytes()))
+                yield Unsent(key, deltas, partial(_mark, sent, now))
         for number, path in self._files(place):
             orphan = Orphan.adopt(path) if number != self.number else None
             if orphan is not None:

@@ -121,6 +121,15 @@ class Distribution:
         """Count ``count`` more values of one bucket."""
         self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
+    def add_part(self, part: int, deltas: Mapping[int, float]) -> None:
+        """Add what cells of a part have grown by, of which the first is its sum."""
+        mine, first = self.buckets, part * PART - 1
+        for at, count in deltas.items():
+            if not at:
+                self.sum += count if math.isfinite(count) else 0.0
+            elif 1 <= count < math.inf and at <= PART:
+                mine[first + at] = mine.get(first + at, 0) + int(count)
+
     def merge(self, other: Distribution) -> None:
         """Add another distribution to this one."""
         mine = self.buckets

@@ -18,13 +18,14 @@ from falconkit.metrics.backend import Backend, Check, Choosy, TotalBackend
 from falconkit.metrics.delivery import Delivery, tell
 from falconkit.metrics.exemplars import Exemplars
 from falconkit.metrics.instruments import Counter, Gauge, Histogram, Instrument
-from falconkit.metrics.sample import Sample, SeriesKey, check_metric, decode, gathered
+from falconkit.metrics.sample import Sample, SeriesKey, check_metric, decode, gathered, grown
 from falconkit.metrics.series import Store
 from falconkit.metrics.turns import Shown
 
 _REFUSED = "metrics.refused"
 _LOG = logging.getLogger("falconkit.metrics")
 _I = TypeVar("_I", bound=Instrument[Any])
+_C = TypeVar("_C")
 
 
 class Metrics:
@@ -211,16 +212,14 @@ class Metrics:
 
     def _take(self, hand_out: Callable[[list[Sample]], bool]) -> None:
         unsent = list(self._slots.unsent())
-        samples = gathered(self._parts([(each.key, each.deltas) for each in unsent]))
+        samples = grown(self._parts((each.key, each.deltas) for each in unsent))
         # PERF: 2 of 7 ms for 1,000 series are saved by not reading what is no gauge.
         live = gathered(self._parts(self._slots.read(gauges_only=True).items())).values()
         if hand_out([*samples.values(), *live]):
             for each in unsent:
                 each.mark()
 
-    def _parts(
-        self, cells: Iterable[tuple[str, list[float]]]
-    ) -> Iterator[tuple[SeriesKey, int, list[float]]]:
+    def _parts(self, cells: Iterable[tuple[str, _C]]) -> Iterator[tuple[SeriesKey, int, _C]]:
         for encoded, values in cells:
             known = self._decode(encoded)
             if known is not None:

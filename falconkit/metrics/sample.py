@@ -124,6 +124,25 @@ def gathered(parts: Iterable[tuple[SeriesKey, int, list[float]]]) -> dict[Series
     return found
 
 
+def grown(parts: Iterable[tuple[SeriesKey, int, dict[int, float]]]) -> dict[SeriesKey, Sample]:
+    """Return by how much series have grown, of whose parts some floats have; a damaged one is 0."""
+    found: dict[SeriesKey, Sample] = {}
+    for key, part, deltas in parts:
+        old = found.get(key)
+        if key.kind == "histogram":
+            if old is None:
+                old = found[key] = Sample(key, Distribution())
+            cast(Distribution, old.value).add_part(part, deltas)
+            continue
+        value = deltas.get(0, 0.0)
+        value = value if math.isfinite(value) else 0.0
+        if old is None:
+            found[key] = Sample(key, value)
+        else:
+            old.value = cast(float, old.value) + value
+    return found
+
+
 def since(now: Iterable[Sample], before: Mapping[SeriesKey, Sample]) -> list[Sample]:
     """Return by how much counters and histograms grew since ``before``, and gauges as they are."""
     grown = []

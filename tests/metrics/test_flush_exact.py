@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from falconkit.arena import Arena
+from falconkit.arena.slotfile import differences
 from falconkit.metrics import Distribution, Metrics
 from falconkit.metrics.distribution import HIGHEST, PART, PARTS, TOP, value_of
 from falconkit.metrics.otlp_request import Request, exponential, exported
@@ -158,6 +159,16 @@ def test_parts_add_up_cell_by_cell(parts: list[tuple[int, list[float]]]) -> None
     assert found.buckets == buckets
     assert found.sum == math.fsum(cells[0] for _, cells in parts if math.isfinite(cells[0]))
     assert found == Distribution.of_parts(parts[::-1])
+
+
+@given(st.lists(st.tuples(st.integers(0, PARTS - 1), PART_CELLS), max_size=5))
+def test_grown_cells_add_up_as_whole_parts_do(parts: list[tuple[int, list[float]]]) -> None:
+    found = Distribution()
+    for part, cells in parts:
+        found.add_part(part, differences(cells, [0.0] * len(cells)))
+    whole = Distribution.of_parts(parts) if parts else Distribution()
+    assert found.buckets == whole.buckets
+    assert math.isclose(found.sum, whole.sum, abs_tol=1.0)
 
 
 BUCKETS = st.dictionaries(st.integers(0, TOP), st.integers(1, 1000), max_size=30)
