@@ -103,9 +103,9 @@ class Orphan:
                 if deltas:
                     yield Unsent(record.key, deltas, partial(self._mark, fd, record, values))
 
-    def _mark(self, fd: int, record: Record, values: list[float]) -> None:
+    def _mark(self, fd: int, record: Record, values: array[float]) -> None:
         if fd in self._fds:
-            os.pwrite(fd, array("d", values).tobytes(), record.at + 8 * record.width)
+            os.pwrite(fd, values.tobytes(), record.at + 8 * record.width)
 
     def close(self) -> None:
         """Let the slot go."""

@@ -9,6 +9,7 @@ buckets add up, so workers and label sets merge with nothing lost.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -85,7 +86,7 @@ class Distribution:
         return new
 
     @classmethod
-    def of_parts(cls, parts: Sequence[tuple[int, list[float]]]) -> Distribution:
+    def of_parts(cls, parts: Sequence[tuple[int, Sequence[float]]]) -> Distribution:
         """Return what parts of a series hold, each its sum, then its buckets.
 
         Their order makes no difference, not in the last digit of the sum either: a total that
@@ -96,10 +97,10 @@ class Distribution:
         """
         # PERF: 15 us for 150 buckets in 4 parts: all of it in C, and into one dict.
         numbers: list[int] = []
-        counts: list[float] = []
+        counts = array("d")
         for part, cells in parts:
             some = cells[1 : PART + 1]
-            counts += some
+            counts.extend(some)
             numbers += _NUMBERS[part * PART : part * PART + len(some)]
         new = cls(None, _total([cells[0] for _, cells in parts]))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
@@ -101,14 +102,14 @@ def summed(amounts: Iterable[tuple[SeriesKey, float | Distribution]]) -> dict[Se
     return found
 
 
-def gathered(parts: Iterable[tuple[SeriesKey, int, list[float]]]) -> dict[SeriesKey, Sample]:
+def gathered(parts: Iterable[tuple[SeriesKey, int, array[float]]]) -> dict[SeriesKey, Sample]:
     """Return what the arena's floats of parts of series amount to, by series.
 
     A damaged float is 0.
     """
     # PERF: 0.3 us a counter, where a sample for each part, and then `merged`, take 0.9.
     found: dict[SeriesKey, Sample] = {}
-    spread: dict[SeriesKey, list[tuple[int, list[float]]]] = {}
+    spread: dict[SeriesKey, list[tuple[int, array[float]]]] = {}
     for key, part, cells in parts:
         if key.kind == "histogram":
             spread.setdefault(key, []).append((part, cells))
