@@ -129,7 +129,7 @@ class Prometheus:
         return exposition.open_metrics(self._families())
 
     def _families(self) -> Iterator[Family]:
-        # PERF: 1,000 series, 100 of them histograms of 60 buckets: 10 ms to read, 7 to write.
+        # PERF: 1,000 series, 100 of them histograms of 150 buckets: 4 ms to read, 4 to write.
         taken: set[str] = set()
         # What this process knows comes first: of another kind under the same name is only
         # what another version of the program left in the arena.
