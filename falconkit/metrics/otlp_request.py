@@ -106,9 +106,6 @@ def _number(point: Any) -> _Write:
 
 
 def _histogram(point: Any) -> _Write:
-    positive = point.positive
-    counts = positive.bucket_counts
-
     def write(value: Any, at: int) -> None:
         buckets = value.buckets
         point.time_unix_nano = at
@@ -116,8 +113,12 @@ def _histogram(point: Any) -> _Write:
         point.sum = value.sum
         point.zero_count = buckets.get(0, 0)
         point.min, point.max = value_of(min(buckets)), value_of(max(buckets))
-        point.scale, positive.offset, found = exponential(value)
-        counts[:] = found
+        point.scale, offset, counts = exponential(value)
+        if counts:
+            point.positive.offset = offset
+            point.positive.bucket_counts[:] = counts
+        else:
+            point.ClearField("positive")
 
     return write
 

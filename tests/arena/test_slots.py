@@ -143,6 +143,31 @@ def test_what_is_sent_is_marked(slots: Slots) -> None:
     assert slots.read()["calls"] == [3.0, 7.0]
 
 
+def test_every_worker_adds_up_to_the_same_digit(folder: Path) -> None:
+    arenas = [Arena(folder) for _ in range(3)]
+    for each, amount in zip(arenas, (0.2, 0.3, 0.1), strict=True):
+        each.slots("metrics").series("seconds", 1).add(0, amount)
+    assert 0.2 + 0.3 + 0.1 != 0.1 + 0.2 + 0.3
+    reads = [each.slots("metrics").read()["seconds"][0] for each in (*arenas, Arena(folder))]
+    assert reads == [0.2 + 0.3 + 0.1] * 4
+
+
+def test_gauges_alone_are_found_among_what_is_new(folder: Path) -> None:
+    arena = Arena(folder)
+    slots, other = arena.slots("metrics"), Arena(folder).slots("metrics")
+    assert other.read(gauges_only=True) == {}
+    for number in range(120):
+        slots.series(f"calls-{number}", 20).add(0, 1.0)
+        if number % 40 == 0:
+            slots.series(f"depth-{number}", 1, gauge=True).set(0, number + 1.0)
+            assert other.read(gauges_only=True)[f"depth-{number}"] == [number + 1.0]
+    slots.series("depth-0", 1, gauge=True).set(0, -2.0)
+    found = {"depth-0": [-2.0], "depth-40": [41.0], "depth-80": [81.0]}
+    assert other.read(gauges_only=True) == found == slots.read(gauges_only=True)
+    arena.close()
+    assert other.read(gauges_only=True) == {}
+
+
 def test_on_open_is_called_once_in_each_process(
     folder: Path, child: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
