@@ -87,8 +87,8 @@ def differences(now: Sequence[float], sent: Sequence[float]) -> dict[int, float]
     >>> differences([1.0, 2.0, 3.0], [1.0, 0.5, 3.0])
     {1: 1.5}
     """
-    # PERF: 2 us for 65 floats of which few have changed, and no list of zeros for others to go
-    # through: 3 of 10 ms for 1,000 series.
+    # PERF: 3 us for 65 floats of which few have changed. No zeros are made, for others to go
+    # through: 2 of 7 ms of reading 1,000 series, beside busy neighbours.
     changed = compress(range(len(now)), map(ne, now, sent))
     return {at: now[at] - sent[at] for at in changed}
 

