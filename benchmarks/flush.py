@@ -101,9 +101,7 @@ def backends(ports: Ports, folder: Path) -> dict[str, Backend | TotalBackend]:
         ),
         "`InfluxDB`": InfluxDB(web, database="shop", interval=NEVER),
         "`PCP`": PCP("shop", folder=folder, interval=NEVER),
-        "`OTLPMetrics`, by OpenTelemetry's own encoder": OTLPMetrics(
-            f"{web}/v1/metrics", service="shop", interval=NEVER
-        ),
+        "`OTLPMetrics`": OTLPMetrics(f"{web}/v1/metrics", service="shop", interval=NEVER),
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from falconkit.arena.lock import SHARE, TAKE, flock_call
 from falconkit.arena.series import Unsent
-from falconkit.arena.slotfile import Record, Seen, file_of
+from falconkit.arena.slotfile import WORD, Record, Seen, differences, file_of
 
 
 def is_held(slot: Path) -> bool:
@@ -41,6 +41,30 @@ def contents(slot: Path, seen: dict[Path, Seen]) -> Iterator[tuple[bytes, list[R
         except OSError:
             return
         yield data, seen.setdefault(path, Seen()).update(data)
+
+
+def gauges(slot: Path, seen: dict[Path, Seen]) -> Iterator[tuple[bytes, list[Record]]]:
+    """Return as much as its gauges need of each file of a slot, and their records.
+
+    Args:
+        slot: Its first file.
+        seen: As for `contents`.
+    """
+    for number in itertools.count():
+        path = file_of(slot, number)
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            return
+        try:
+            known = seen.setdefault(path, Seen())
+            # PERF: 4 us a file, where reading 500 kB takes 26: of most there is nothing to read.
+            if any(os.pread(fd, WORD, known.end)):
+                known.update(os.pread(fd, os.fstat(fd).st_size, 0))
+            data = os.pread(fd, known.gauges_end, 0)
+        finally:
+            os.close(fd)
+        yield data, known.gauges
 
 
 class Orphan:
@@ -75,13 +99,13 @@ class Orphan:
                 if record.gauge:
                     os.pwrite(fd, bytes(16 * record.width), record.at)
                     continue
-                deltas = [a - b for a, b in zip(values, record.sent(data), strict=True)]
-                if any(deltas):
+                deltas = differences(values, record.sent(data))
+                if deltas:
                     yield Unsent(record.key, deltas, partial(self._mark, fd, record, values))
 
-    def _mark(self, fd: int, record: Record, values: list[float]) -> None:
+    def _mark(self, fd: int, record: Record, values: array[float]) -> None:
         if fd in self._fds:
-            os.pwrite(fd, array("d", values).tobytes(), record.at + 8 * record.width)
+            os.pwrite(fd, values.tobytes(), record.at + 8 * record.width)
 
     def close(self) -> None:
         """Let the slot go."""

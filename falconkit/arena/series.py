@@ -73,12 +73,12 @@ class Unsent:
 
     Attributes:
         key: The series.
-        deltas: What is to be sent, by index.
+        deltas: What is to be sent, by index; what has not changed is not there.
     """
 
     __slots__ = ("_mark", "deltas", "key")
 
-    def __init__(self, key: str, deltas: list[float], mark: Callable[[], None]) -> None:
+    def __init__(self, key: str, deltas: dict[int, float], mark: Callable[[], None]) -> None:
         self.key = key
         self.deltas = deltas
         self._mark = mark

@@ -68,6 +68,7 @@ class SlotWriter:
 
     Attributes:
         series: Values and what was sent of them, by key and width; gauges apart.
+        gauges: Those of them that are gauges.
     """
 
     def __init__(self, slot: Path | None) -> None:
@@ -81,6 +82,7 @@ class SlotWriter:
         """
         self.slot = slot
         self.series: dict[Which, tuple[memoryview[float], memoryview[float]]] = {}
+        self.gauges: dict[Which, tuple[memoryview[float], memoryview[float]]] = {}
         self._files: list[mmap.mmap] = []
         self._end = HEADER.size
         if slot is None:
@@ -109,6 +111,8 @@ class SlotWriter:
         at = record.at // 8
         views = floats[at : at + record.width], floats[at + record.width : at + 2 * record.width]
         self.series[record.which] = views
+        if record.gauge:
+            self.gauges[record.which] = views
         return views
 
     def add(self, key: str, width: int, gauge: bool) -> memoryview[float]:

@@ -79,18 +79,20 @@ class Client(StatsClient):  # type: ignore[misc]
 
 
 class Batch(Pipeline):  # type: ignore[misc]
-    """A pipeline whose sample rate says what was done already, and drops nothing by chance."""
-
-    def _prepare(self, stat: str, value: str, rate: float) -> str:
-        # The package's own draws lots whenever a rate is under 1.
-        line = super()._prepare(stat, value, 1)
-        return line if rate == 1 else f"{line}|@{Plain(rate)}"
+    """A pipeline of lines that are written already: the package's own draws lots at a rate."""
 
     def line(self, text: str) -> None:
         """Add a line that is written already, but for the prefix."""
-        # One character for each byte, so that the package counts bytes when it packs.
-        bytes_of = text.encode().decode("latin-1")
-        self._after(f"{self._prefix}.{bytes_of}" if self._prefix else bytes_of)
+        self._after(f"{self._prefix}.{_bytes(text)}" if self._prefix else _bytes(text))
+
+    def signed(self, name: str, value: float) -> None:
+        """Add a gauge of StatsD's, where a negative number alone would be a change."""
+        self.gauge(_bytes(name), Plain(value))
+
+
+def _bytes(text: str) -> str:
+    # One character for each byte, so that the package counts bytes when it packs.
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 class Plain(float):

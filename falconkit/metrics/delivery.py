@@ -103,7 +103,7 @@ class Delivery:
             when_due: Show totals only if their interval is over.
         """
         # PERF: of 1,000 series, 100 of them histograms with 10 new values each: 4 ms to read, and
-        # 4 to 6 for a backend of differences; docs/concerns/metrics.md has the table.
+        # 3 to 5 for a backend of differences; docs/concerns/metrics.md has the table.
         self._settle()
         with self._lock:
             if self._routes:

@@ -9,9 +9,11 @@ buckets add up, so workers and label sets merge with nothing lost.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
+from operator import ne
 
 ERROR = 0.01
 """The largest relative error of a quantile."""
@@ -23,11 +25,12 @@ LOWEST, HIGHEST = 1e-9, 1e12
 PART = 64
 """Buckets in one part of a histogram; a part is made when a value first falls into it."""
 
-_CELLS = range(PART + 1)
-
 SCALE = 1 / math.log(GAMMA)
 OFFSET = 1 - math.log(LOWEST) * SCALE
 TOP = int(math.log(HIGHEST) * SCALE + OFFSET)
+PARTS = TOP // PART + 1
+
+_NUMBERS = tuple(range(PARTS * PART))
 
 
 def bucket_of(value: float) -> int:
@@ -83,13 +86,32 @@ class Distribution:
         return new
 
     @classmethod
-    def of_part(cls, part: int, cells: list[float]) -> Distribution:
-        """Return what a part of a series holds: its sum, then its buckets."""
-        first = part * PART - 1
-        # PERF: 0.7 us where few of 65 are not 0, and 2.7 us where each is looked at.
-        filled = compress(_CELLS, cells)
-        buckets = {first + at: round(cells[at]) for at in filled if at and 0 < cells[at] < math.inf}
-        return cls(buckets, cells[0] if math.isfinite(cells[0]) else 0.0)
+    def of_parts(cls, parts: Sequence[tuple[int, Sequence[float]]]) -> Distribution:
+        """Return what parts of a series hold, each its sum, then its buckets.
+
+        Their order makes no difference, not in the last digit of the sum either: a total that
+        seems to have gone back is a restart to who takes rates of it.
+
+        >>> Distribution.of_parts([(0, [0.5, 0.0, 2.0]), (1, [0.25, 1.0])]).buckets
+        {1: 2, 64: 1}
+        """
+        # PERF: 19 us for 120 buckets in 3 parts: all of it in C, and into one dict.
+        numbers: list[int] = []
+        counts = array("d")
+        for part, cells in parts:
+            some = cells[1 : PART + 1]
+            counts.extend(some)
+            numbers += _NUMBERS[part * PART : part * PART + len(some)]
+        new = cls(None, _total([cells[0] for _, cells in parts]))
+        try:
+            filled = zip(compress(numbers, counts), map(int, filter(None, counts)), strict=True)
+            new.buckets = dict(filled)
+            whole = min(new.buckets.values(), default=1) > 0
+        except (ValueError, OverflowError):
+            whole = False
+        if not whole or len({part for part, _ in parts}) < len(parts):
+            new.buckets = _added(numbers, counts)
+        return new
 
     @property
     def count(self) -> int:
@@ -100,11 +122,20 @@ class Distribution:
         """Count ``count`` more values of one bucket."""
         self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
+    def add_part(self, part: int, deltas: Mapping[int, float]) -> None:
+        """Add what cells of a part have grown by, of which the first is its sum."""
+        mine, first = self.buckets, part * PART - 1
+        for at, count in deltas.items():
+            if not at:
+                self.sum += count if math.isfinite(count) else 0.0
+            elif 1 <= count < math.inf and at <= PART:
+                mine[first + at] = mine.get(first + at, 0) + int(count)
+
     def merge(self, other: Distribution) -> None:
         """Add another distribution to this one."""
         mine = self.buckets
         if mine.keys().isdisjoint(other.buckets):
-            mine.update(other.buckets)  # PERF: parts of one histogram, mostly: half the time
+            mine.update(other.buckets)
         else:
             for bucket, count in other.buckets.items():
                 mine[bucket] = mine.get(bucket, 0) + count
@@ -116,9 +147,10 @@ class Distribution:
         >>> Distribution.of([1.0, 2.0]).since(Distribution.of([1.0])) == Distribution.of([2.0])
         True
         """
-        grown = {
-            bucket: count - before.buckets.get(bucket, 0) for bucket, count in self.buckets.items()
-        }
+        mine, was = self.buckets, before.buckets
+        # PERF: of 150 buckets few have grown: they are found in C.
+        changed = compress(mine, map(ne, mine.values(), map(was.get, mine)))
+        grown = {bucket: mine[bucket] - was.get(bucket, 0) for bucket in changed}
         return Distribution(
             {bucket: n for bucket, n in grown.items() if n > 0}, self.sum - before.sum
         )
@@ -132,11 +164,20 @@ class Distribution:
         Raises:
             ValueError: ``q`` is not within 0 and 1.
         """
-        if not 0 <= q <= 1:
-            raise ValueError(f"a quantile is asked for by a number from 0 to 1, got {q!r}")
+        return next(self.quantiles((q,)), None)
+
+    def quantiles(self, qs: Sequence[float]) -> Iterator[float]:
+        """Yield the `quantile` of each of some shares, which ascend; none when it is empty.
+
+        Raises:
+            ValueError: One is not within 0 and 1.
+        """
+        count = self.count
+        for q in qs:
+            if not 0 <= q <= 1:
+                raise ValueError(f"a quantile is asked for by a number from 0 to 1, got {q!r}")
         # The float product of 0.07 * 100 is 7.000000000000001: not rank 8.
-        rank = max(1, math.ceil(q * self.count - 1e-9))
-        return next(self.at_ranks([rank]), None)
+        return self.at_ranks([max(1, math.ceil(q * count - 1e-9)) for q in qs])
 
     def at_ranks(self, ranks: list[int]) -> Iterator[float]:
         """Yield the values of some ranks, 1 being the smallest; ranks ascend."""
@@ -158,3 +199,21 @@ class Distribution:
 
     def __repr__(self) -> str:
         return f"Distribution(count={self.count}, sum={self.sum!r}, p50={self.quantile(0.5)!r})"
+
+
+def _added(numbers: Sequence[int], counts: Sequence[float]) -> dict[int, int]:
+    """Add up buckets of which some are there twice, or damaged."""
+    found: dict[int, int] = {}
+    for bucket, count in zip(numbers, counts, strict=True):
+        if 1 <= count < math.inf:
+            found[bucket] = found.get(bucket, 0) + int(count)
+    return found
+
+
+def _total(sums: Sequence[float]) -> float:
+    if len(sums) == 1:
+        return sums[0] if math.isfinite(sums[0]) else 0.0
+    try:
+        return math.fsum(each for each in sums if math.isfinite(each))
+    except OverflowError:  # of damaged ones
+        return 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from falconkit.metrics.exemplars import Exemplar
@@ -117,7 +118,7 @@ def _histogram(name: str, point: Point, exemplars: bool) -> Iterator[str]:
         if exemplars and exemplar is not None:
             labels = label_text([("trace_id", exemplar.trace_id)])
             told = f" # {{{labels}}} {number(exemplar.value)} {exemplar.at:.3f}"
-        yield f'{name}_bucket{{{before}le="{number(bound)}"}} {held}{told}\n'
+        yield f'{name}_bucket{{{before}le="{_bound(bound)}"}} {held}{told}\n'
     labels = _braced(point.labels)
     yield f"{name}_count{labels} {point.buckets[-1].held}\n"
     yield f"{name}_sum{labels} {number(point.value)}\n"
@@ -125,6 +126,12 @@ def _histogram(name: str, point: Point, exemplars: bool) -> Iterator[str]:
 
 def _braced(labels: str) -> str:
     return f"{{{labels}}}" if labels else ""
+
+
+@lru_cache(maxsize=1024)
+def _bound(value: float) -> str:
+    """Write a bucket's bound, of which there are few, each in many lines."""
+    return number(value)
 
 
 def number(value: float) -> str:

@@ -174,7 +174,6 @@ class InfluxDB:
 
 
 def _quantiles(seen: Distribution) -> Iterator[str]:
-    for name, q in QUANTILES.items():
-        value = seen.quantile(q)
-        if value is not None:
-            yield f",{name}={value!r}"
+    sizes = seen.quantiles(tuple(QUANTILES.values()))
+    for name, size in zip(QUANTILES, sizes, strict=False):  # none of nothing
+        yield f",{name}={size!r}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from falconkit.errors import ConfigurationError
 from falconkit.metrics.distribution import Distribution
-from falconkit.metrics.sample import Kind, Labels, Sample, SeriesKey, merged
+from falconkit.metrics.sample import Kind, Labels, Sample, SeriesKey, summed
 
 NameOf = Callable[[str, Labels], Iterable[str]]
 """The rule by which labels reach a path: the paths under which one series is counted."""
@@ -77,22 +77,37 @@ class Paths:
         self, samples: Sequence[Sample], lately: Sequence[Sample]
     ) -> Iterator[tuple[str, float]]:
         """Yield each path with its number."""
-        for each in self._renamed(samples):
-            if isinstance(each.value, Distribution):
-                yield _of(each.name, "count"), float(each.value.count)
-                yield _of(each.name, "sum"), each.value.sum
-            else:
-                yield each.name, each.value
+        # PERF: numbers are added up, and buckets only where quantiles are asked for: each
+        # histogram has a path of its own, and one that all have.
+        yield from self._numbers(samples)
         for each in self._renamed([one for one in lately if one.kind == "histogram"]):
             if isinstance(each.value, Distribution):
-                for name, q in QUANTILES.items():
-                    size = each.value.quantile(q)
-                    if size is not None:
-                        yield _of(each.name, name), size
+                sizes = each.value.quantiles(tuple(QUANTILES.values()))
+                for name, size in zip(QUANTILES, sizes, strict=False):  # none of nothing
+                    yield _of(each.name, name), size
+
+    def _numbers(self, samples: Sequence[Sample]) -> Iterator[tuple[str, float]]:
+        plain: dict[SeriesKey, float] = {}
+        seen: dict[SeriesKey, list[float]] = {}
+        for each in samples:
+            value, keys = each.value, self._keys(each.key)
+            if isinstance(value, Distribution):
+                for key in keys:
+                    both = seen.setdefault(key, [0.0, 0.0])
+                    both[0] += value.count
+                    both[1] += value.sum
+            else:
+                for key in keys:
+                    plain[key] = plain.get(key, 0.0) + value
+        for key, number in plain.items():
+            yield key.name, number
+        for key, (count, total) in seen.items():
+            yield _of(key.name, "count"), count
+            yield _of(key.name, "sum"), total
 
     def _renamed(self, samples: Sequence[Sample]) -> Iterable[Sample]:
-        named = (Sample(key, each.value) for each in samples for key in self._keys(each.key))
-        return merged(named).values()
+        named = ((key, each.value) for each in samples for key in self._keys(each.key))
+        return summed(named).values()
 
     def _keys_of(self, key: SeriesKey) -> list[SeriesKey]:
         names = self.names(key.name, key.labels)

@@ -174,6 +174,8 @@ def _metric(
     return _Metric(mmv.Shape(name, semantics, units, told, tuple(there)), tuple(there.values()))
 
 
+# PERF: a histogram has six metrics of the same instances.
+@lru_cache(maxsize=65536)
 def _instance(labels: Labels) -> str:
     return ",".join(f"{label}={value}" for label, value in labels)
 

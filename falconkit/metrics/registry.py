@@ -18,13 +18,14 @@ from falconkit.metrics.backend import Backend, Check, Choosy, TotalBackend
 from falconkit.metrics.delivery import Delivery, tell
 from falconkit.metrics.exemplars import Exemplars
 from falconkit.metrics.instruments import Counter, Gauge, Histogram, Instrument
-from falconkit.metrics.sample import Sample, SeriesKey, check_metric, decode, merged
+from falconkit.metrics.sample import Sample, SeriesKey, check_metric, decode, gathered, grown
 from falconkit.metrics.series import Store
 from falconkit.metrics.turns import Shown
 
 _REFUSED = "metrics.refused"
 _LOG = logging.getLogger("falconkit.metrics")
 _I = TypeVar("_I", bound=Instrument[Any])
+_C = TypeVar("_C")
 
 
 class Metrics:
@@ -153,7 +154,7 @@ class Metrics:
         Count, errors and sum never go back, each for itself; they are not one
         snapshot. Gauges are those of live workers.
         """
-        found = merged(self._samples(self._slots.read().items()))
+        found = gathered(self._parts(self._slots.totals().items()))
         return [found[key] for key in sorted(found)]
 
     @property
@@ -211,19 +212,18 @@ class Metrics:
 
     def _take(self, hand_out: Callable[[list[Sample]], bool]) -> None:
         unsent = list(self._slots.unsent())
-        samples = merged(self._samples((each.key, each.deltas) for each in unsent))
+        samples = grown(self._parts((each.key, each.deltas) for each in unsent))
         # PERF: 2 of 7 ms for 1,000 series are saved by not reading what is no gauge.
-        live = merged(self._samples(self._slots.read(gauges_only=True).items())).values()
+        live = gathered(self._parts(self._slots.totals(gauges_only=True).items())).values()
         if hand_out([*samples.values(), *live]):
             for each in unsent:
                 each.mark()
 
-    def _samples(self, cells: Iterable[tuple[str, list[float]]]) -> Iterator[Sample]:
+    def _parts(self, cells: Iterable[tuple[str, _C]]) -> Iterator[tuple[SeriesKey, int, _C]]:
         for encoded, values in cells:
             known = self._decode(encoded)
             if known is not None:
-                key, part = known
-                yield Sample(key, key.amount(part, values))
+                yield *known, values
 
     def cells(self, key: SeriesKey, part: int, width: int) -> Store:
         """Return the arena's cells of a part of a series; for instruments."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
 from falconkit.errors import ConfigurationError
-from falconkit.metrics.distribution import Distribution
+from falconkit.metrics.distribution import PARTS, Distribution
 
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
@@ -37,21 +38,16 @@ class SeriesKey(NamedTuple):
         """
         return json.dumps([*self, part], separators=(",", ":"), ensure_ascii=False)
 
-    def amount(self, part: int, cells: list[float]) -> float | Distribution:
-        """Return what the arena's floats of a part amount to; a damaged one is 0."""
-        if self.kind == "histogram":
-            return Distribution.of_part(part, cells)
-        return cells[0] if math.isfinite(cells[0]) else 0.0
-
 
 def decode(key: str) -> tuple[SeriesKey, int] | None:
     """Read what `SeriesKey.encode` wrote; None when it is none of ours."""
     try:
         kind, name, unit, labels, part = json.loads(key)
-        if kind not in ("counter", "gauge", "histogram"):
+        part = int(part)
+        if kind not in ("counter", "gauge", "histogram") or not 0 <= part < PARTS:
             return None
         pairs = tuple((str(label), str(value)) for label, value in labels)
-        return SeriesKey(cast(Kind, kind), str(name), str(unit), pairs), int(part)
+        return SeriesKey(cast(Kind, kind), str(name), str(unit), pairs), part
     except (ValueError, TypeError):
         return None
 
@@ -86,9 +82,13 @@ class Sample:
 
 def merged(samples: Iterable[Sample]) -> dict[SeriesKey, Sample]:
     """Add up the samples that have the same key; the given ones stay as they are."""
+    return summed((each.key, each.value) for each in samples)
+
+
+def summed(amounts: Iterable[tuple[SeriesKey, float | Distribution]]) -> dict[SeriesKey, Sample]:
+    """Add up the amounts that have the same key; the given ones stay as they are."""
     found: dict[SeriesKey, Sample] = {}
-    for sample in samples:
-        key, value = sample.key, sample.value
+    for key, value in amounts:
         old = found.get(key)
         if isinstance(value, Distribution):
             if old is None:
@@ -96,6 +96,48 @@ def merged(samples: Iterable[Sample]) -> dict[SeriesKey, Sample]:
             else:
                 cast(Distribution, old.value).merge(value)
         elif old is None:
+            found[key] = Sample(key, value)
+        else:
+            old.value = cast(float, old.value) + value
+    return found
+
+
+def gathered(parts: Iterable[tuple[SeriesKey, int, array[float]]]) -> dict[SeriesKey, Sample]:
+    """Return what the arena's floats of parts of series amount to, by series.
+
+    A damaged float is 0.
+    """
+    # PERF: 0.3 us a counter, where a sample for each part, and then `merged`, take 0.9.
+    found: dict[SeriesKey, Sample] = {}
+    spread: dict[SeriesKey, list[tuple[int, array[float]]]] = {}
+    for key, part, cells in parts:
+        if key.kind == "histogram":
+            spread.setdefault(key, []).append((part, cells))
+            continue
+        value = cells[0] if math.isfinite(cells[0]) else 0.0
+        old = found.get(key)
+        if old is None:
+            found[key] = Sample(key, value)
+        else:
+            old.value = cast(float, old.value) + value
+    for key, some in spread.items():
+        found[key] = Sample(key, Distribution.of_parts(some))
+    return found
+
+
+def grown(parts: Iterable[tuple[SeriesKey, int, dict[int, float]]]) -> dict[SeriesKey, Sample]:
+    """Return by how much series have grown, of whose parts some floats have; a damaged one is 0."""
+    found: dict[SeriesKey, Sample] = {}
+    for key, part, deltas in parts:
+        old = found.get(key)
+        if key.kind == "histogram":
+            if old is None:
+                old = found[key] = Sample(key, Distribution())
+            cast(Distribution, old.value).add_part(part, deltas)
+            continue
+        value = deltas.get(0, 0.0)
+        value = value if math.isfinite(value) else 0.0
+        if old is None:
             found[key] = Sample(key, value)
         else:
             old.value = cast(float, old.value) + value

@@ -69,17 +69,17 @@ class Tags:
     def fitted(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples by the values that can be sent; what then is one, is added up."""
         # PERF: 2 of 7 ms for 1,000 series are saved where nothing has to be changed.
-        keys = [self._keys(each.key) for each in samples]
-        if all(key == each.key for key, each in zip(keys, samples, strict=True)):
+        given = [each.key for each in samples]
+        keys = [*map(self._keys, given)]
+        if keys == given:
             return samples
         fit = (Sample(key, each.value) for key, each in zip(keys, samples, strict=True))
         return list(merged(fit).values())
 
     def _key_of(self, key: SeriesKey) -> SeriesKey:
         each = max(self._each(tuple(label for label, _ in key.labels)), _LEAST)
-        return key._replace(
-            labels=tuple((label, self._fit(value, each)) for label, value in key.labels)
-        )
+        labels = tuple((label, self._fit(value, each)) for label, value in key.labels)
+        return key if labels == key.labels else key._replace(labels=labels)
 
     def _each(self, labels: tuple[str, ...]) -> int:
         left = self._room - sum(len(label) + 2 for label in labels)

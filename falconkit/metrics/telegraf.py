@@ -78,4 +78,4 @@ class TelegrafStatsD(TaggedDialect):
 
     def _text_of(self, key: SeriesKey) -> str:
         tags = "".join(f",{label}={value}" for label, value in (*self._tags.constant, *key.labels))
-        return f"{key.name}{tags}".encode().decode("latin-1")
+        return f"{key.name}{tags}"

@@ -78,7 +78,7 @@ def test_a_private_arena_says_so_once_and_works(
     arena.slots("metrics").series("calls", 1).add(0, 1.0)
     assert arena.slots("metrics").read() == {"calls": [1.0]}
     assert [(each.key, each.deltas) for each in arena.slots("metrics").unsent()] == [
-        ("calls", [1.0])
+        ("calls", {0: 1.0})
     ]
     table = arena.table("hits", 1)
     table.apply("ann", 60.0, lambda cell, _: cell.__setitem__(0, 7.0))

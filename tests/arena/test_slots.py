@@ -129,18 +129,43 @@ def test_what_is_sent_is_marked(slots: Slots) -> None:
     slots.series("still", 1).add(0, 0.0)
     slots.series("gauge", 1, gauge=True).set(0, 5.0)
     (unsent,) = slots.unsent()
-    assert (unsent.key, unsent.deltas) == ("calls", [2.0, 0.0])
+    assert (unsent.key, unsent.deltas) == ("calls", {0: 2.0})
     # What is counted between reading and marking is not lost.
     calls.add(0, 1.0)
     calls.add(1, 7.0)
     unsent.mark()
     (unsent,) = slots.unsent()
-    assert unsent.deltas == [1.0, 7.0]
+    assert unsent.deltas == {0: 1.0, 1: 7.0}
     (again,) = slots.unsent()
-    assert again.deltas == [1.0, 7.0], "a send that failed is not marked"
+    assert again.deltas == {0: 1.0, 1: 7.0}, "a send that failed is not marked"
     again.mark()
     assert list(slots.unsent()) == []
     assert slots.read()["calls"] == [3.0, 7.0]
+
+
+def test_every_worker_adds_up_to_the_same_digit(folder: Path) -> None:
+    arenas = [Arena(folder) for _ in range(3)]
+    for each, amount in zip(arenas, (0.2, 0.3, 0.1), strict=True):
+        each.slots("metrics").series("seconds", 1).add(0, amount)
+    assert 0.2 + 0.3 + 0.1 != 0.1 + 0.2 + 0.3
+    reads = [each.slots("metrics").read()["seconds"][0] for each in (*arenas, Arena(folder))]
+    assert reads == [0.2 + 0.3 + 0.1] * 4
+
+
+def test_gauges_alone_are_found_among_what_is_new(folder: Path) -> None:
+    arena = Arena(folder)
+    slots, other = arena.slots("metrics"), Arena(folder).slots("metrics")
+    assert other.read(gauges_only=True) == {}
+    for number in range(120):
+        slots.series(f"calls-{number}", 20).add(0, 1.0)
+        if number % 40 == 0:
+            slots.series(f"depth-{number}", 1, gauge=True).set(0, number + 1.0)
+            assert other.read(gauges_only=True)[f"depth-{number}"] == [number + 1.0]
+    slots.series("depth-0", 1, gauge=True).set(0, -2.0)
+    found = {"depth-0": [-2.0], "depth-40": [41.0], "depth-80": [81.0]}
+    assert other.read(gauges_only=True) == found == slots.read(gauges_only=True)
+    arena.close()
+    assert other.read(gauges_only=True) == {}
 
 
 def test_on_open_is_called_once_in_each_process(
@@ -249,8 +274,8 @@ def test_the_next_one_sends_what_a_killed_worker_did_not(folder: Path, child: Ca
     worker.kill()
     unsent = list(slots.unsent())
     assert {each.key: each.deltas for each in unsent} == {
-        "calls": [2.0, 0.0],
-        **{f"more-{number}": [0.0, 1.0] + [0.0] * 6 for number in range(200)},
+        "calls": {0: 2.0},
+        **{f"more-{number}": {1: 1.0} for number in range(200)},
     }
     # Nobody else sends the same meanwhile, and a new worker has another slot.
     other = Arena(folder).slots("metrics")
@@ -282,7 +307,7 @@ def test_the_heir_of_the_slot_sends_the_rest(folder: Path, child: Callable, mark
     slots.series("calls", 1).add(0, 10.0)
     assert slots.number == 0
     (unsent,) = slots.unsent()
-    assert unsent.deltas == [11.0 if marks else 14.0]
+    assert unsent.deltas == {0: 11.0 if marks else 14.0}
 
 
 def test_totals_never_go_back_while_workers_are_killed(folder: Path, child: Callable) -> None:
@@ -337,7 +362,7 @@ def test_no_room_for_a_slot_makes_it_private(
     slots.series("calls", 1).add(0, 1.0)
     slots.series("calls", 1).add(0, 1.0)
     assert slots.read() == {"calls": [2.0]}
-    assert [(each.key, each.deltas) for each in slots.unsent()] == [("calls", [2.0])]
+    assert [(each.key, each.deltas) for each in slots.unsent()] == [("calls", {0: 2.0})]
     assert arena.status()["private_count"] == 1
     monkeypatch.undo()
     # The empty file that is left is nobody's.

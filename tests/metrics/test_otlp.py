@@ -22,7 +22,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from falconkit.arena import Arena
 from falconkit.errors import ConfigurationError, UpstreamUnavailable
 from falconkit.metrics import Distribution, Metrics
-from falconkit.metrics.otlp import OTLPMetrics, exponential
+from falconkit.metrics.otlp import OTLPMetrics
+from falconkit.metrics.otlp_request import exponential
 from falconkit.metrics.sample import Labels
 from falconkit.testing import ManualClock
 from falconkit.testing.conform_metrics import LAWS, Arrived, Quantile, Subject
@@ -195,4 +196,4 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert "opentelemetry.exporter is missing: pip install 'falconkit[otlp]'" in done.stderr
+    assert "opentelemetry.proto is missing: pip install 'falconkit[otlp]'" in done.stderr
