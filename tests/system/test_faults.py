@@ -137,4 +137,8 @@ def test_sigterm_drains(serve: Serve, everybody: bool) -> None:
             assert server.wait() == 0
             outcomes = load.stop()
         assert set(outcomes.statuses) == {200}
+        # The kernel may have taken a connection in the moment in which its socket is closed:
+        # one of each thread, at most, for the next one is refused.
+        late = outcomes.cut.pop("closed after 0 bytes, fresh", 0)
+        assert late <= 2
         assert set(outcomes.cut) <= {"ConnectionRefusedError, fresh"}, "refused at once, not reset"
