@@ -52,9 +52,11 @@ def full():
 
 
 @contextmanager
-def asked(url, stop):
-    """Ask in another thread; yields the thread, the wire, and what was raised."""
-    asking, raised = Wire(url, timeout=600.0, stop=stop), []
+def asked(url, stop, *, first=None, **options):
+    """Ask in another thread; yields it, the wire, and what was raised. ``first`` is asked here."""
+    asking, raised = Wire(url, timeout=600.0, stop=stop, **options), []
+    if first is not None:
+        assert asking.ask("GET", "/").body == first
 
     def run():
         try:
@@ -195,25 +197,16 @@ def test_an_answer_that_is_waited_for_is_broken_off_within_tls():
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(LOOPBACK)
     trusted = ssl.create_default_context(cafile=LOOPBACK)
-    stop, raised = Stop(), []
-    with Peer(answer(200, b"1"), silence(b"HTTP/1.1 200 OK\r\n"), tls=served) as peer:
-        asking = Wire(peer.url, timeout=600.0, tls=trusted, stop=stop)
-        assert asking.ask("GET", "/").body == b"1"
-
-        def run():
-            try:
-                asking.ask("GET", "/")
-            except OSError as error:
-                raised.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
+    stop = Stop()
+    with (
+        Peer(answer(200, b"1"), silence(b"HTTP/1.1 200 OK\r\n"), tls=served) as peer,
+        asked(peer.url, stop, first=b"1", tls=trusted) as (thread, _, raised),
+    ):
         wait_until(lambda: len(peer.requests) == 2)
         stop.set()
         thread.join(60)
         assert raised
         assert len(peer.requests) == 2
-        asking.close()
 
 
 def test_a_connect_has_the_timeout_and_so_has_a_handshake():
